@@ -1,0 +1,43 @@
+"""Dynamic programming on tabular Markov decision processes, hard and soft, differentiable."""
+
+from rlsuite.ops.tabular.bellman import action_values, backup, log_policy
+from rlsuite.ops.tabular.finite import (
+    FiniteSolution,
+    backward_induction,
+    finite_policy_evaluation,
+    finite_visitation,
+)
+from rlsuite.ops.tabular.mdp import MDP, check
+from rlsuite.ops.tabular.solvers import Solution, policy_evaluation, value_iteration
+from rlsuite.ops.tabular.transitions import (
+    Dense,
+    Gather,
+    Operator,
+    Transition,
+    expected_reward,
+    push,
+)
+from rlsuite.ops.tabular.visitation import Visitation, visitation
+
+__all__ = [
+    "MDP",
+    "Dense",
+    "FiniteSolution",
+    "Gather",
+    "Operator",
+    "Solution",
+    "Transition",
+    "Visitation",
+    "action_values",
+    "backup",
+    "backward_induction",
+    "check",
+    "expected_reward",
+    "finite_policy_evaluation",
+    "finite_visitation",
+    "log_policy",
+    "policy_evaluation",
+    "push",
+    "value_iteration",
+    "visitation",
+]
