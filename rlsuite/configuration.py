@@ -11,7 +11,7 @@ import dataclasses
 import itertools
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -205,8 +205,8 @@ def _register(cls: type, data: tuple[str, ...], static: tuple[str, ...]) -> None
     def flatten(self: Any) -> tuple[list[Any], tuple[Any, ...]]:
         return [getattr(self, name) for name in data], tuple(getattr(self, n) for n in static)
 
-    def unflatten(values: tuple[Any, ...], children: Sequence[Any]) -> Any:
-        self = object.__new__(cls)
+    def unflatten(values: tuple[Any, ...], children: Iterable[Any]) -> Any:
+        self: Any = object.__new__(cls)
         for name, value in zip((*data, *static), (*children, *values), strict=True):
             object.__setattr__(self, name, value)
         return self

@@ -1,1 +1,1 @@
-
+"""What touches the disk and the terminal: checkpoints, logs, progress, figures, reports."""

@@ -1,0 +1,329 @@
+"""The contract and the one training loop.
+
+An algorithm is a pure function of (problem, config, key)::
+
+    make(problem, config, **callables) -> Algorithm(init, step, act, evaluate)
+
+so that anything can be jitted, vmapped over seeds, hyperparameters and problems, sharded over
+devices, stopped and resumed, without the algorithm knowing. :func:`run` does all of that: it
+jits chunks of steps as a ``lax.scan`` with a donated state, and between chunks, on the host, it
+logs, evaluates, checkpoints and moves the progress bar.
+
+No key is kept in a state. A run's key is split into three streams (initialisation, steps,
+evaluation), and step t draws ``fold_in(step_key, t)``; a run that was stopped and resumed
+therefore equals the uninterrupted one bitwise.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from rlsuite.io.interrupts import Interrupt
+from rlsuite.io.logs import Sink
+from rlsuite.io.progress import Progress
+from rlsuite.io.records import Record, fingerprint
+from rlsuite.placement import Batch, batch_of, gather, plan, split, traced_arguments
+from rlsuite.programs import Program
+
+State = Any
+Metrics = Any
+
+
+class Algorithm(NamedTuple):
+    """An algorithm on one problem under one config.
+
+    Attributes:
+        init: ``key -> state``.
+        step: ``(key, state) -> (state, metrics)``; the state keeps its structure, shapes and
+            types.
+        act: ``(key, state, observation, carry) -> (action, carry)``, or None. A carry of None
+            starts an episode.
+        evaluate: ``(key, state) -> metrics``, or None.
+        chunk_length: How many steps ``run`` puts into one ``lax.scan``. (Convolutional steps run
+            faster on CPU with 1.)
+    """
+
+    init: Callable[[PRNGKeyArray], State]
+    step: Callable[[PRNGKeyArray, State], tuple[State, Metrics]]
+    act: Callable[[PRNGKeyArray, State, Any, Any], tuple[Any, Any]] | None = None
+    evaluate: Callable[[PRNGKeyArray, State], Metrics] | None = None
+    chunk_length: int = 100
+
+
+class Result(NamedTuple):
+    """What a run leaves.
+
+    Attributes:
+        state: The final state; leaves have the axes (problem, config, seed), each only if asked
+            for, before their own.
+        metrics: Every step's metrics from ``start`` to ``step`` as NumPy arrays: the run's axes,
+            then the metric's own, then time. None if no step was left to do.
+        evaluations: What ``evaluate`` returned, likewise, over ``evaluation_steps``; None without.
+        evaluation_steps: After how many steps it was called, ``[evaluation]``.
+        start: The step from which this process ran (not 0 after a resume).
+        step: The last step.
+        compile_seconds: Time spent tracing and compiling.
+        seconds: Time spent on the rest, host work included.
+    """
+
+    state: State
+    metrics: Metrics
+    evaluations: Metrics
+    evaluation_steps: np.ndarray
+    start: int
+    step: int
+    compile_seconds: float
+    seconds: float
+
+
+class NonFiniteError(FloatingPointError):
+    """A metric became infinite or NaN, or a part of the state NaN; the run stopped there."""
+
+
+def run(
+    make: Callable[..., Algorithm],
+    problem: Any,
+    config: Any,
+    key: PRNGKeyArray,
+    num_steps: int,
+    *,
+    num_seeds: int | None = None,
+    num_problems: int | None = None,
+    mesh: jax.sharding.Mesh | None = None,
+    chunk_length: int | None = None,
+    evaluate_every: int | None = None,
+    directory: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    checkpoint_every: int | None = None,
+    checkpoint_minutes: float = 10.0,
+    keep: int = 3,
+    sinks: Sequence[Sink] = (),
+    progress: bool = True,
+) -> Result:
+    """Train: ``num_steps`` steps of an algorithm, over seeds, configs and problems at once.
+
+    Args:
+        make: The algorithm; ``functools.partial`` binds callables (networks, optimisers) to it.
+            It is called inside the jitted function: the problem's arrays are arguments.
+        problem: A pytree. Its arrays are traced; its other leaves are static and hashable.
+        config: The algorithm's config. Float fields that hold arrays ``[n]`` (see ``grid``) make
+            the run train n configs.
+        key: A typed key. With ``num_seeds``, seed i has ``fold_in(key, i)``; configs and problems
+            share seeds.
+        num_steps: How many steps in all, those before a resume counted in.
+        num_seeds: How many seeds to train; None trains one, without an axis.
+        num_problems: How many problems are stacked along the first axis of the problem's arrays;
+            None for one problem.
+        mesh: A mesh of one axis to shard the batch over. By default all devices (of all
+            processes), or as many as divide an axis of the batch.
+        chunk_length: Steps between two visits to the host; the algorithm's own by default.
+        evaluate_every: Evaluate at the first chunk's end after every so many steps. A run also
+            evaluates at its end.
+        directory: Where checkpoints and ``metrics.jsonl`` go; None writes nothing.
+        resume: Go on from the directory's latest checkpoint if it has one.
+        checkpoint_every: Save at the first chunk's end after every so many steps.
+        checkpoint_minutes: Save when so many minutes have passed. A run also saves at its end.
+        keep: How many checkpoints stay.
+        sinks: Further receivers of the metrics (``rlsuite.io.logs``).
+        progress: Show a bar with live metrics.
+
+    Returns:
+        The final state, every step's metrics, the evaluations, and times.
+
+    Raises:
+        ValueError: For an argument out of range, an unwritable or occupied directory, or a
+            checkpoint that cannot be used, all before training starts.
+        NonFiniteError: Naming the step, the run and the metric; the checkpoints before it stay.
+        KeyboardInterrupt: After Ctrl-C (or SIGTERM), once the chunk at hand is done and saved.
+
+    Example:
+        >>> def make(target, rate):
+        ...     def step(key, x):
+        ...         return x - rate * (x - target), {"loss": (x - target) ** 2}
+        ...     return Algorithm(lambda key: jnp.zeros(()), step)
+        >>> result = run(make, jnp.asarray(3.0), 0.5, jax.random.key(0), 40, progress=False)
+        >>> float(result.state)
+        3.0
+    """
+    _check(num_steps, chunk_length, evaluate_every, checkpoint_every, checkpoint_minutes, keep, key)
+    arrays, structure = split(problem)
+    batch = batch_of(arrays, config, num_problems, num_seeds)
+    placement = plan(batch, mesh)
+    arguments = placement.put(traced_arguments(arrays, config, key, batch))
+    program = Program(make, structure, placement, arguments)
+    record = None
+    if directory is not None:
+        identity = fingerprint(make, problem, config, key, batch.axes)
+        record = Record(directory, program.shapes, identity, resume=resume, keep=keep)
+        record.save_every(checkpoint_every, 60 * checkpoint_minutes)
+
+    began = time.monotonic()
+    start, state = (record and record.latest()) or (0, program.init())
+    if start > num_steps:
+        raise ValueError(f"num_steps is {num_steps}, but the checkpoint is at step {start}")
+    with contextlib.ExitStack() as stack:
+        log = [stack.enter_context(contextlib.closing(record.log(start)))] if record else []
+        history = _History(batch, [*sinks, *log])
+        length = chunk_length or program.chunk_length
+        steps = range(start, num_steps)
+        state = _loop(program, state, steps, length, evaluate_every, record, history, progress)
+    if not history.evaluation_steps:
+        history.evaluated(num_steps, gather(program.evaluate(state, num_steps)))
+    return Result(
+        state,
+        *history.stacked(),
+        start=start,
+        step=num_steps,
+        compile_seconds=program.compile_seconds,
+        seconds=time.monotonic() - began - program.compile_seconds,
+    )
+
+
+def _check(
+    num_steps: int,
+    chunk_length: int | None,
+    evaluate_every: int | None,
+    checkpoint_every: int | None,
+    checkpoint_minutes: float,
+    keep: int,
+    key: PRNGKeyArray,
+) -> None:
+    """Refuse arguments of ``run`` that are out of range."""
+    for name, value, least in (
+        ("num_steps", num_steps, 0),
+        ("chunk_length", chunk_length, 1),
+        ("evaluate_every", evaluate_every, 1),
+        ("checkpoint_every", checkpoint_every, 1),
+        ("keep", keep, 1),
+    ):
+        if value is not None and value < least:
+            raise ValueError(f"{name} is {value}; allowed: a whole number at least {least}")
+    if not checkpoint_minutes > 0:
+        raise ValueError(f"checkpoint_minutes is {checkpoint_minutes}; allowed: a number above 0")
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.shape:
+        raise ValueError(
+            f"key is {key.dtype}{list(key.shape)}; allowed: one typed key, jax.random.key(seed)"
+        )
+
+
+def _loop(
+    program: Program,
+    state: State,
+    steps: range,
+    length: int,
+    evaluate_every: int | None,
+    record: Record | None,
+    history: "_History",
+    progress: bool,
+) -> State:
+    """Do the steps chunk by chunk; between chunks, everything that the host does."""
+    with Interrupt() as interrupt, Progress(program.name, steps, enabled=progress) as bar:
+        for step, chunk in _chunks(steps, length):
+            state, metrics, nan = program.steps(state, step, chunk)
+            step += chunk
+            last = step == steps.stop
+            bar.update(step, history.add(step, chunk, gather(metrics), gather(nan)))
+            if last or _passes(evaluate_every, step - chunk, step):
+                history.evaluated(step, gather(program.evaluate(state, step)))
+            if record and (last or interrupt.requested or record.is_due(step - chunk, step)):
+                record.save(step, state)
+            if interrupt.requested and not last:
+                saved = f"; resume from {record.directory}" if record else ""
+                raise KeyboardInterrupt(f"stopped after step {step}{saved}")
+    return state
+
+
+def _chunks(steps: range, length: int) -> Iterator[tuple[int, int]]:
+    """(first step, number of steps) of each chunk; chunks end at multiples of ``length``."""
+    step = steps.start
+    while step < steps.stop:
+        chunk = min(length - step % length, steps.stop - step)
+        yield step, chunk
+        step += chunk
+
+
+def _passes(interval: int | None, before: int, after: int) -> bool:
+    """Whether a multiple of ``interval`` lies after ``before``, up to ``after``."""
+    return interval is not None and after // interval > before // interval
+
+
+class _History:
+    """What a run has measured: kept for its result, checked, and passed on to the sinks."""
+
+    def __init__(self, batch: Batch, sinks: Sequence[Sink]) -> None:
+        self._batch = batch
+        self._sinks = sinks
+        self._chunks: list[Metrics] = []
+        self._evaluations: list[Metrics] = []
+        self.evaluation_steps: list[int] = []
+
+    def add(self, step: int, length: int, metrics: Metrics, nan: Any) -> dict[str, np.ndarray]:
+        """Keep a chunk that ended at ``step``; return each metric's mean over the chunk."""
+        named = _named(metrics)
+        self._refuse_non_finite(step - length, step, named, _named(nan))
+        self._chunks.append(metrics)
+        means = {name: np.asarray(np.mean(value, axis=-1)) for name, value in named.items()}
+        self._write(step, means)
+        return means
+
+    def evaluated(self, step: int, metrics: Metrics) -> None:
+        """Keep an evaluation; None is none."""
+        if metrics is None:
+            return
+        self._evaluations.append(metrics)
+        self.evaluation_steps.append(step)
+        self._write(step, {f"evaluate/{name}": value for name, value in _named(metrics).items()})
+
+    def stacked(self) -> tuple[Metrics, Metrics, np.ndarray]:
+        """All metrics over time, all evaluations, and after which steps these were."""
+        metrics = evaluations = None
+        if self._chunks:
+            metrics = jax.tree.map(lambda *xs: np.concatenate(xs, axis=-1), *self._chunks)
+        if self._evaluations:
+            evaluations = jax.tree.map(lambda *xs: np.stack(xs, axis=-1), *self._evaluations)
+        return metrics, evaluations, np.asarray(self.evaluation_steps)
+
+    def _write(self, step: int, metrics: dict[str, np.ndarray]) -> None:
+        if jax.process_index() == 0:
+            for sink in self._sinks:
+                sink.write(step, metrics)
+
+    def _refuse_non_finite(
+        self, before: int, after: int, metrics: dict[str, np.ndarray], nan: dict[str, np.ndarray]
+    ) -> None:
+        """Raise for the earliest value that is not finite, else for a NaN in the state."""
+        bad = [
+            (before + 1 + index[-1], name, index)
+            for name, value in metrics.items()
+            for index in map(tuple, np.argwhere(~np.isfinite(value)).tolist())
+        ]
+        if bad:
+            step, name, index = min(bad)
+            where = self._batch.name(index[: len(self._batch.axes)])
+            raise NonFiniteError(_complaint(f"metric {name!r}", metrics[name][index], step, where))
+        for name, found in nan.items():
+            for index in map(tuple, np.argwhere(found).tolist()):
+                where = self._batch.name(index)
+                raise NonFiniteError(_complaint(f"state {name!r}", np.nan, after, where))
+
+
+def _complaint(what: str, value: Any, step: int, where: str) -> str:
+    return (
+        f"{what} is {value} at step {step}{f' ({where})' if where else ''}; training stopped, "
+        f"checkpoints before this step are kept"
+    )
+
+
+def _named(tree: Any) -> dict[str, np.ndarray]:
+    """The leaves of a pytree under their paths, as ``'outer/inner'``."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }

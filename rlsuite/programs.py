@@ -1,0 +1,177 @@
+"""The compiled parts of a run: initialise, a chunk of steps, evaluate.
+
+Programs are compiled ahead of time, so that compiling can be timed and shown, and are kept: a
+second run of the same algorithm on inputs of the same shapes compiles nothing.
+"""
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
+
+from rlsuite.placement import Arguments, Placement, Structure
+
+_MODES = (
+    "jax_enable_x64",
+    "jax_numpy_dtype_promotion",
+    "jax_default_matmul_precision",
+    "jax_debug_nans",
+)
+
+
+class Program:
+    """The parts of one run, over its whole batch, each compiled when it is first called.
+
+    Args:
+        make: ``(problem, config) -> Algorithm``.
+        structure: The static part of the problem.
+        placement: The batch and its devices.
+        arguments: The traced inputs.
+
+    Attributes:
+        name: The algorithm's name.
+        chunk_length: The algorithm's own.
+        shapes: The state's shapes, types and shardings.
+        compile_seconds: Time spent tracing and compiling so far.
+    """
+
+    def __init__(
+        self,
+        make: Callable[..., Any],
+        structure: Structure,
+        placement: Placement,
+        arguments: Arguments,
+    ) -> None:
+        self._static = (make, structure, placement)
+        self._arguments = arguments
+        self.name = algorithm_name(make)
+        self.compile_seconds = 0.0
+        made: list[Any] = []
+
+        def init(start: Any, problem: Any, config: Any, key: PRNGKeyArray) -> Any:
+            made.append(make(structure.rebuild(problem), config))
+            return _init(make, structure)(start, problem, config, key)
+
+        shapes = jax.eval_shape(placement.batch.over(init), 0, *arguments)
+        self.shapes = placement.annotate(shapes)
+        self.chunk_length: int = made[0].chunk_length
+        self._evaluates = made[0].evaluate is not None
+
+    def init(self) -> Any:
+        """The states at step 0."""
+        return self._call(_init, (), 0)
+
+    def steps(self, state: Any, start: int, length: int) -> tuple[Any, Any, Any]:
+        """Do ``length`` steps; ``state`` is donated.
+
+        Returns:
+            (state, metrics with time last, which leaves of the state have a NaN).
+        """
+        return self._call(_steps, (length,), start, state)
+
+    def evaluate(self, state: Any, step: int) -> Any:
+        """What the algorithm's ``evaluate`` returns after ``step`` steps; None if it has none."""
+        return self._call(_evaluate, (), step, state) if self._evaluates else None
+
+    def _call(
+        self, part: Callable[..., Any], options: tuple[int, ...], step: int, *state: Any
+    ) -> Any:
+        inputs = (jnp.asarray(step, jnp.int32), *self._arguments, *state)
+        leaves, tree = jax.tree.flatten(inputs)
+        shapes = tuple(_shape(leaf, sharded=self._static[2].mesh is not None) for leaf in leaves)
+        began = time.monotonic()
+        compiled = _compile(part, options, *self._static, tree, shapes, _modes())
+        self.compile_seconds += time.monotonic() - began
+        return compiled(*inputs)
+
+
+def algorithm_name(make: Callable[..., Any]) -> str:
+    """The dotted name of a ``make``, or of what a ``functools.partial`` binds."""
+    while isinstance(make, functools.partial):
+        make = make.func
+    return f"{make.__module__}.{getattr(make, '__qualname__', type(make).__qualname__)}"
+
+
+def _shape(leaf: Any, *, sharded: bool) -> jax.ShapeDtypeStruct:
+    sharding = getattr(leaf, "sharding", None) if sharded else None
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+
+def _modes() -> tuple[Any, ...]:
+    """The settings of JAX that change what a program computes."""
+    return tuple(getattr(jax.config, name) for name in _MODES)
+
+
+@functools.lru_cache(maxsize=64)
+def _compile(
+    part: Callable[..., Any],
+    options: tuple[int, ...],
+    make: Callable[..., Any],
+    structure: Structure,
+    placement: Placement,
+    tree: Any,
+    shapes: tuple[jax.ShapeDtypeStruct, ...],
+    modes: tuple[Any, ...],
+) -> Callable[..., Any]:
+    del modes  # only distinguishes programs
+    function = placement.batch.over(part(make, structure, *options))
+    donated = (4,) if part is _steps else ()
+    jitted = jax.jit(function, donate_argnums=donated, out_shardings=placement.of_runs())
+    return jitted.lower(*jax.tree.unflatten(tree, shapes)).compile()
+
+
+def _strong(tree: Any) -> Any:
+    """Make every array's type strong: a weak one would change, and recompile, after a step."""
+    return jax.tree.map(lambda x: jax.lax.convert_element_type(x, jnp.asarray(x).dtype), tree)
+
+
+def _init(make: Callable[..., Any], structure: Structure) -> Callable[..., Any]:
+    def init(start: Any, problem: Any, config: Any, key: PRNGKeyArray) -> Any:
+        del start
+        init_key, _, _ = jax.random.split(key, 3)
+        return _strong(make(structure.rebuild(problem), config).init(init_key))
+
+    return init
+
+
+def _steps(make: Callable[..., Any], structure: Structure, length: int) -> Callable[..., Any]:
+    def steps(start: Any, problem: Any, config: Any, key: PRNGKeyArray, state: Any) -> Any:
+        algorithm = make(structure.rebuild(problem), config)
+        _, step_key, _ = jax.random.split(key, 3)
+
+        def step(state: Any, t: jax.Array) -> tuple[Any, Any]:
+            state, metrics = algorithm.step(jax.random.fold_in(step_key, t), state)
+            return _strong(state), metrics
+
+        if length == 1:  # a scan of one step would still hide it from some of XLA's kernels
+            state, metrics = step(state, start)
+            metrics = jax.tree.map(lambda x: jnp.asarray(x)[..., None], metrics)
+        else:
+            state, metrics = jax.lax.scan(step, state, start + jnp.arange(length, dtype=jnp.int32))
+            metrics = jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), metrics)
+        return state, metrics, _has_nan(state)
+
+    return steps
+
+
+def _has_nan(state: Any) -> Any:
+    """For every leaf of floats, whether it holds a NaN; the others hold none."""
+
+    def check(leaf: jax.Array) -> jax.Array | None:
+        floating = jnp.issubdtype(leaf.dtype, jnp.inexact)
+        return jnp.any(jnp.isnan(leaf)) if floating else None
+
+    return jax.tree.map(check, state)
+
+
+def _evaluate(make: Callable[..., Any], structure: Structure) -> Callable[..., Any]:
+    def evaluate(step: Any, problem: Any, config: Any, key: PRNGKeyArray, state: Any) -> Any:
+        algorithm = make(structure.rebuild(problem), config)
+        _, _, evaluate_key = jax.random.split(key, 3)
+        return algorithm.evaluate(jax.random.fold_in(evaluate_key, step), state)
+
+    return evaluate
