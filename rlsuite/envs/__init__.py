@@ -1,1 +1,1 @@
-
+"""Environments of our own: gridworlds, mazes, object- and binaryworld, random MDPs."""
