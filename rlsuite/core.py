@@ -174,7 +174,6 @@ def run(
         length = chunk_length or program.chunk_length
         steps = range(start, num_steps)
         state = _loop(program, state, steps, length, evaluate_every, record, history, progress)
-    if not history.evaluation_steps:
         history.evaluated(num_steps, gather(program.evaluate(state, num_steps)))
     return Result(
         state,
@@ -230,7 +229,7 @@ def _loop(
             step += chunk
             last = step == steps.stop
             bar.update(step, history.add(step, chunk, gather(metrics), gather(nan)))
-            if last or _passes(evaluate_every, step - chunk, step):
+            if not last and _passes(evaluate_every, step - chunk, step):
                 history.evaluated(step, gather(program.evaluate(state, step)))
             if record and (last or interrupt.requested or record.is_due(step - chunk, step)):
                 record.save(step, state)

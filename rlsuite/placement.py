@@ -193,7 +193,7 @@ class Placement(NamedTuple):
 
     def annotate(self, shapes: Any) -> Any:
         """Shapes of a state with the shardings that its arrays will have."""
-        sharding = self.of_runs()
+        sharding = self.of_runs() or jnp.zeros(()).sharding
         return jax.tree.map(
             lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding), shapes
         )

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from rlsuite.placement import Arguments, Placement, Structure
@@ -80,7 +81,7 @@ class Program:
     def _call(
         self, part: Callable[..., Any], options: tuple[int, ...], step: int, *state: Any
     ) -> Any:
-        inputs = (jnp.asarray(step, jnp.int32), *self._arguments, *state)
+        inputs = (np.asarray(step, np.int32), *self._arguments, *state)
         leaves, tree = jax.tree.flatten(inputs)
         shapes = tuple(_shape(leaf, sharded=self._static[2].mesh is not None) for leaf in leaves)
         began = time.monotonic()

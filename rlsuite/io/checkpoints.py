@@ -190,9 +190,7 @@ class Checkpoints:
 
     def _compare(self, path: pathlib.Path, metadata: Any) -> None:
         if not isinstance(metadata, Mapping) or "fingerprint" not in metadata:
-            raise CheckpointError(
-                f"checkpoint '{path}' was not written by rlsuite; give another directory"
-            )
+            raise self._unreadable(path, ValueError("it carries no fingerprint of rlsuite"))
         theirs = metadata["fingerprint"]
         for name, ours in self._fingerprint.items():
             if theirs.get(name) != ours:
