@@ -1,1 +1,1 @@
-
+"""The algorithms, each a ``make`` from (problem, config) to pure functions."""
