@@ -129,6 +129,50 @@ def empirical_visitation(
     )
 
 
+def empirical_visitation_over_time(
+    trajectories: Trajectories,
+    num_states: int,
+    num_actions: int,
+    discount: float | Float[Array, ""],
+    horizon: int,
+) -> tabular.Visitation:
+    """Discounted visits at each time of a finite horizon, averaged over trajectories.
+
+    Args:
+        trajectories: the demonstrations; steps from `horizon` on are left out.
+        num_states: number of states.
+        num_actions: number of actions.
+        discount: discount factor γ; visits at time t weigh γ^t.
+        horizon: H, the number of decisions, at least 1.
+
+    Returns:
+        ``states [H, state]`` and ``state_actions [H, state, action]``; terminal states count
+        their arrivals and have no state-actions.
+
+    Raises:
+        ValueError: if `horizon` is below 1.
+
+    Example:
+        >>> one = Trajectories(jnp.array([[0, 1]]), jnp.array([[1, 0]]), jnp.array([2]))
+        >>> empirical_visitation_over_time(one, 2, 2, 0.5, 3).states.tolist()
+        [[1.0, 0.0], [0.0, 0.5], [0.0, 0.0]]
+    """
+    if horizon < 1:
+        raise ValueError(f"horizon is {horizon}: it must be at least 1")
+    num_trajectories, length = trajectories.states.shape
+    times = jnp.arange(min(length, horizon))
+    states, actions = trajectories.states[:, times], trajectories.actions[:, times]
+    weights = jnp.asarray(discount, float) ** times * mask(trajectories)[:, times]
+    weights = weights / num_trajectories
+    acting = jnp.where(actions == NO_ACTION, 0.0, weights)
+    return tabular.Visitation(
+        states=jnp.zeros((horizon, num_states)).at[times, states].add(weights),
+        state_actions=jnp.zeros((horizon, num_states, num_actions))
+        .at[times, states, actions]
+        .add(acting),
+    )
+
+
 def _sum_by_state_action(
     trajectories: Trajectories,
     weights: Float[Array, "trajectory time"],
