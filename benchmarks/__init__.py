@@ -1,0 +1,1 @@
+"""The shared benchmark harness of rlsuite: ``python -m benchmarks --help``."""

@@ -1,0 +1,104 @@
+"""MaxEnt IRL: its inner loop, the soft solve and the visitation, against `imitation` and `econirl`.
+
+Every gradient step of maximum causal entropy IRL solves the soft Bellman equation for the current
+reward and then asks how often the resulting policy visits each state. Both peers have this pair of
+functions, so this pair is what is compared, on a gridworld of 32×32 cells with five actions, slip,
+a random reward in every cell and a uniform start, in float64.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.peers.comparison import Comparison, Side
+from benchmarks.peers.environment import Requirements
+
+ALGORITHM = "maxent_irl"
+TOLERANCE = 1e-8
+
+_SIZE = 32
+_SLIP = 0.1
+_HORIZON = 100
+_FOLDER = Path(__file__).parent
+
+IMITATION = Requirements(
+    packages=(
+        "gymnasium==1.4.0",
+        "matplotlib==3.11.2",
+        "numpy==2.4.6",
+        "pandas==3.1.1",
+        "sacred==0.8.7",
+        "scipy==1.17.1",
+        "torch==2.13.0",
+    ),
+    # imitation's own pins exclude the gymnasium and stable-baselines3 that work with today's
+    # NumPy, and name a dozen packages which its tabular algorithm never imports.
+    alone=("imitation==1.0.1", "seals==0.2.1", "stable-baselines3==2.7.0"),
+)
+
+ECONIRL = Requirements(
+    packages=(
+        "econirl==0.1.1",
+        "equinox==0.13.8",
+        "jax==0.10.2",
+        "jaxlib==0.10.2",
+        "lineax==0.1.1",
+        "numpy==2.4.6",
+        "optimistix==0.1.0",
+        "pandas==3.1.1",
+        "scipy==1.17.1",
+    )
+)
+
+
+def gridworld() -> Mapping[str, np.ndarray]:
+    """Make the problem's arrays: dense probabilities for the peers, a next-state table for us."""
+    from rlsuite.envs.gridworld import neighbours
+
+    next_states = neighbours(np.zeros((_SIZE, _SIZE), bool), stay=True)
+    states, actions = next_states.shape
+    moves = np.zeros((states, actions, states))
+    np.put_along_axis(moves, next_states[..., None].astype(np.int64), 1.0, axis=-1)
+    return {
+        "next_states": next_states,
+        "slip": np.asarray(_SLIP),
+        "probabilities": (1 - _SLIP) * moves + _SLIP * moves.mean(axis=1, keepdims=True),
+        "reward": np.random.default_rng(0).normal(size=states),
+        "initial": np.full(states, 1 / states),
+        "discount": np.asarray(0.99),
+        "horizon": np.asarray(_HORIZON),
+        "tolerance": np.asarray(TOLERANCE),
+    }
+
+
+def _ours(name: str, case: str) -> Side:
+    return Side(name, _FOLDER / "ours.py", case)
+
+
+def _against_econirl(ours: str, our_case: str, peer: str, peer_case: str) -> Comparison:
+    return Comparison(
+        algorithm=ALGORITHM,
+        problem="soft solve and visitation, gridworld 32x32, discount 0.99",
+        ours=_ours(ours, our_case),
+        peer=Side(f"econirl's {peer}", _FOLDER / "econirl.py", peer_case, ECONIRL),
+        inputs=gridworld,
+        tolerance=TOLERANCE,
+        bar=10.0,
+    )
+
+
+COMPARISONS = (
+    Comparison(
+        algorithm=ALGORITHM,
+        problem="soft solve and visitation, gridworld 32x32, horizon 100",
+        ours=_ours("backward induction", "finite"),
+        peer=Side("imitation", _FOLDER / "imitation.py", "finite", IMITATION),
+        inputs=gridworld,
+        tolerance=TOLERANCE,
+        bar=100.0,
+    ),
+    _against_econirl("value iteration", "iterate", "value iteration", "value_iteration"),
+    _against_econirl("Newton", "newton", "hybrid solver", "hybrid"),
+)
+"""The comparisons that ``python -m benchmarks peers maxent_irl`` runs."""
