@@ -68,8 +68,9 @@ def state_action_counts(
         >>> state_action_counts(one, 2, 2).tolist()
         [[0.0, 1.0], [1.0, 0.0]]
     """
-    weights = mask(trajectories).astype(float)
-    return _sum_by_state_action(trajectories, weights, num_states, num_actions)
+    index, acted = _state_action_index(trajectories, num_actions)
+    counts = jnp.zeros(num_states * num_actions).at[index].add(acted.astype(float))
+    return counts.reshape(num_states, num_actions)
 
 
 def empirical_visitation(
@@ -114,74 +115,55 @@ def empirical_visitation(
             raise ValueError(f"discount is {discount}: it must be in [0, 1]")
         if tail == "repeat" and float(discount) == 1.0:
             raise ValueError("discount is 1: with the tail 'repeat' it must be below")
-    num_trajectories, length = trajectories.states.shape
     discount = jnp.asarray(discount, dtype=float)
-    weights = jnp.where(mask(trajectories), discount ** jnp.arange(length), 0.0)
-    if tail == "repeat":
-        rows, last = jnp.arange(num_trajectories), trajectories.lengths - 1
-        repeats = trajectories.actions[rows, last] != NO_ACTION
-        extra = discount**trajectories.lengths / (1.0 - discount)
-        weights = weights.at[rows, last].add(jnp.where(repeats, extra, 0.0))
-    weights = weights / num_trajectories
+    index, acted = _state_action_index(trajectories, num_actions)
+    real = mask(trajectories)
+    last = jnp.arange(real.shape[1]) == trajectories.lengths[:, None] - 1
+
+    def visits(
+        index: Int[Array, "trajectory time"], counted: Bool[Array, "trajectory time"], size: int
+    ) -> Float[Array, " cell"]:
+        total = _discounted_counts(index, counted, discount, size)
+        if tail == "repeat":
+            repeated = _discounted_counts(index, counted & last & acted, discount, size)
+            total = total + discount / (1.0 - discount) * repeated
+        return total / real.shape[0]
+
+    state_actions = visits(index, acted, num_states * num_actions)
     return tabular.Visitation(
-        states=jnp.zeros(num_states).at[trajectories.states].add(weights),
-        state_actions=_sum_by_state_action(trajectories, weights, num_states, num_actions),
+        states=visits(trajectories.states, real, num_states),
+        state_actions=state_actions.reshape(num_states, num_actions),
     )
 
 
-def empirical_visitation_over_time(
-    trajectories: Trajectories,
-    num_states: int,
-    num_actions: int,
-    discount: float | Float[Array, ""],
-    horizon: int,
-) -> tabular.Visitation:
-    """Discounted visits at each time of a finite horizon, averaged over trajectories.
+def _state_action_index(
+    trajectories: Trajectories, num_actions: int
+) -> tuple[Int[Array, "trajectory time"], Bool[Array, "trajectory time"]]:
+    """The row-major number of each state-action, and whether it is real."""
+    acted = mask(trajectories) & (trajectories.actions != NO_ACTION)
+    return jnp.where(acted, trajectories.states * num_actions + trajectories.actions, 0), acted
 
-    Args:
-        trajectories: the demonstrations; steps from `horizon` on are left out.
-        num_states: number of states.
-        num_actions: number of actions.
-        discount: discount factor γ; visits at time t weigh γ^t.
-        horizon: H, the number of decisions, at least 1.
 
-    Returns:
-        ``states [H, state]`` and ``state_actions [H, state, action]``; terminal states count
-        their arrivals and have no state-actions.
+def _discounted_counts(
+    index: Int[Array, "trajectory time"],
+    counted: Bool[Array, "trajectory time"],
+    discount: Float[Array, ""],
+    size: int,
+) -> Float[Array, " cell"]:
+    """Σ_t γ^t times the number of trajectories that are in each cell at time t.
 
-    Raises:
-        ValueError: if `horizon` is below 1.
-
-    Example:
-        >>> one = Trajectories(jnp.array([[0, 1]]), jnp.array([[1, 0]]), jnp.array([2]))
-        >>> empirical_visitation_over_time(one, 2, 2, 0.5, 3).states.tolist()
-        [[1.0, 0.0], [0.0, 0.5], [0.0, 0.0]]
+    The counts of one time are whole numbers and therefore exact: adding up the discounted steps of
+    many trajectories one by one would lose three digits in float32.
     """
-    if horizon < 1:
-        raise ValueError(f"horizon is {horizon}: it must be at least 1")
-    num_trajectories, length = trajectories.states.shape
-    times = jnp.arange(min(length, horizon))
-    states, actions = trajectories.states[:, times], trajectories.actions[:, times]
-    weights = jnp.asarray(discount, float) ** times * mask(trajectories)[:, times]
-    weights = weights / num_trajectories
-    acting = jnp.where(actions == NO_ACTION, 0.0, weights)
-    return tabular.Visitation(
-        states=jnp.zeros((horizon, num_states)).at[times, states].add(weights),
-        state_actions=jnp.zeros((horizon, num_states, num_actions))
-        .at[times, states, actions]
-        .add(acting),
-    )
 
+    def add(
+        total: Float[Array, " cell"], step: tuple[Array, Array, Array]
+    ) -> tuple[Float[Array, " cell"], None]:
+        index, counted, weight = step
+        return total + weight * jnp.zeros(size).at[index].add(counted.astype(float)), None
 
-def _sum_by_state_action(
-    trajectories: Trajectories,
-    weights: Float[Array, "trajectory time"],
-    num_states: int,
-    num_actions: int,
-) -> Float[Array, "state action"]:
-    acted = trajectories.actions != NO_ACTION
-    index = trajectories.states, jnp.where(acted, trajectories.actions, 0)
-    return jnp.zeros((num_states, num_actions)).at[index].add(jnp.where(acted, weights, 0.0))
+    weights = discount ** jnp.arange(index.shape[1])
+    return jax.lax.scan(add, jnp.zeros(size), (index.T, counted.T, weights))[0]
 
 
 def save(path: str | os.PathLike[str], trajectories: Trajectories) -> None:
@@ -197,15 +179,18 @@ def save(path: str | os.PathLike[str], trajectories: Trajectories) -> None:
     check(trajectories)
     path = Path(path)
     part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        np.savez_compressed(
-            file,
-            allow_pickle=False,
-            states=np.asarray(trajectories.states),
-            actions=np.asarray(trajectories.actions),
-            lengths=np.asarray(trajectories.lengths),
-        )
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            np.savez_compressed(
+                file,
+                allow_pickle=False,
+                states=np.asarray(trajectories.states),
+                actions=np.asarray(trajectories.actions),
+                lengths=np.asarray(trajectories.lengths),
+            )
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def load(path: str | os.PathLike[str]) -> Trajectories:
@@ -219,10 +204,15 @@ def load(path: str | os.PathLike[str]) -> Trajectories:
         ValueError: if the file is truncated, or holds something else than trajectories.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile) or set(file) != _KEYS:
-                raise ValueError(f"it must be an .npz file with the arrays {sorted(_KEYS)}")
-            arrays = {key: file[key] for key in file}
+        with Path(path).open("rb") as stream:
+            # Otherwise NumPy would advise to unpickle whatever it does not know.
+            if not zipfile.is_zipfile(stream):
+                raise ValueError("it is not an .npz file, or only the beginning of one")
+            stream.seek(0)
+            archive = np.load(stream, allow_pickle=False)
+            if set(archive) != _KEYS:
+                raise ValueError(f"it holds {sorted(archive)} instead of {sorted(_KEYS)}")
+            arrays = {key: np.asarray(archive[key]) for key in archive}
         for key, value in arrays.items():
             if value.dtype.kind not in "iu":
                 raise ValueError(f"{key} is of type {value.dtype}: it must be of integers")
@@ -230,7 +220,7 @@ def load(path: str | os.PathLike[str]) -> Trajectories:
             **{k: jnp.asarray(v, dtype=jnp.int32) for k, v in arrays.items()}
         )
         check(trajectories)
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{os.fspath(path)!r} is no file of trajectories: {error}") from error
     return trajectories
 
@@ -266,7 +256,7 @@ def check(
     earlier = np.arange(states.shape[1]) < lengths[:, None] - 1
     if (actions[earlier] == NO_ACTION).any():
         raise ValueError(
-            f"actions contains {NO_ACTION} (no action) before a trajectory's last step"
+            f"actions contains {NO_ACTION} (no action): only a trajectory's last step may have it"
         )
 
 

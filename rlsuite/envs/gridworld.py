@@ -37,11 +37,12 @@ class Layout:
     """The cells of a gridworld, or of several of the same size (leading axes).
 
     Attributes:
-        goal: true at goal cells; every grid has one at least.
-        obstacle: true at obstacles; no goal is one.
+        goal: true at goal cells, ``[..., rows, columns]``; every grid has one at least.
+        obstacle: true at obstacles, ``[..., rows, columns]``; no goal is one.
 
     Raises:
-        ValueError: if the masks differ in shape, a grid has no goal, or a goal is an obstacle.
+        ValueError: if the masks are no booleans or differ in shape, a grid has no goal, or a goal
+            is an obstacle.
 
     Example:
         >>> layout = Layout.parse('''
@@ -52,14 +53,19 @@ class Layout:
         (2, 3, np.int64(2))
     """
 
-    goal: Bool[np.ndarray, "*batch rows columns"]
-    obstacle: Bool[np.ndarray, "*batch rows columns"]
+    goal: np.ndarray
+    obstacle: np.ndarray
 
     def __post_init__(self) -> None:
         if self.goal.shape != self.obstacle.shape or self.goal.ndim < 2:
             raise ValueError(
                 f"goal has the shape {self.goal.shape} and obstacle {self.obstacle.shape}: both "
                 "must be [..., rows, columns]"
+            )
+        if self.goal.dtype != bool or self.obstacle.dtype != bool:
+            raise ValueError(
+                f"goal is of type {self.goal.dtype} and obstacle {self.obstacle.dtype}: both must "
+                "be boolean"
             )
         if not self.goal.any((-2, -1)).all():
             raise ValueError("goal marks no cell: every grid needs one at least")
@@ -97,7 +103,7 @@ class Layout:
                 f"text has rows of lengths {[len(line) for line in lines]}: they must be equal"
             )
         cells = np.array([list(line) for line in lines])
-        unknown = sorted(set(cells.flat) - set(".G#"))
+        unknown = sorted(set("".join(lines)) - set(".G#"))
         if unknown:
             raise ValueError(f"text contains {unknown}: only '.', 'G' and '#' are allowed")
         return cls(goal=cells == "G", obstacle=cells == "#")

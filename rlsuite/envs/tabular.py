@@ -160,7 +160,7 @@ def make(
     """Make the environment of an MDP, or of stacked ones of the same size.
 
     Args:
-        mdp: the MDP.
+        mdp: the MDP, or several with a leading axis, for `jax.vmap` over ``params.mdp``.
         max_steps_in_episode: number of steps after which an episode is truncated, at least 1.
 
     Returns:
@@ -172,7 +172,10 @@ def make(
     if max_steps_in_episode < 1:
         raise ValueError(f"max_steps_in_episode is {max_steps_in_episode}: it must be at least 1")
     params = EnvParams(mdp=mdp, max_steps_in_episode=max_steps_in_episode)
-    return TabularEnvironment(mdp.num_states, mdp.num_actions), params
+    single = mdp
+    for _ in range(jnp.ndim(mdp.initial) - 1):
+        single = jax.eval_shape(lambda stacked: jax.tree.map(lambda x: x[0], stacked), single)
+    return TabularEnvironment(single.num_states, single.num_actions), params
 
 
 def _reward(
