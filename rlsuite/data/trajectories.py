@@ -136,6 +136,53 @@ def empirical_visitation(
     )
 
 
+def empirical_visitation_over_time(
+    trajectories: Trajectories,
+    num_states: int,
+    num_actions: int,
+    discount: float | Float[Array, ""],
+    horizon: int,
+) -> tabular.Visitation:
+    """Discounted visits at each time of a finite horizon, averaged over trajectories.
+
+    Args:
+        trajectories: the demonstrations; steps from `horizon` on are left out.
+        num_states: number of states.
+        num_actions: number of actions.
+        discount: discount factor γ; visits at time t weigh γ^t.
+        horizon: H, the number of decisions, at least 1.
+
+    Returns:
+        ``states [H, state]`` and ``state_actions [H, state, action]``; terminal states count their
+        arrivals and have no state-actions.
+
+    Raises:
+        ValueError: if `horizon` is below 1.
+
+    Example:
+        >>> one = Trajectories(jnp.array([[0, 1]]), jnp.array([[1, 0]]), jnp.array([2]))
+        >>> empirical_visitation_over_time(one, 2, 2, 0.5, 3).states.tolist()
+        [[1.0, 0.0], [0.0, 0.5], [0.0, 0.0]]
+    """
+    if horizon < 1:
+        raise ValueError(f"horizon is {horizon}: it must be at least 1")
+    index, acted = _state_action_index(trajectories, num_actions)
+    times = jnp.arange(min(index.shape[1], horizon))
+    weights = jnp.asarray(discount, dtype=float) ** jnp.arange(horizon) / index.shape[0]
+
+    def visits(
+        index: Int[Array, "trajectory time"], counted: Bool[Array, "trajectory time"], size: int
+    ) -> Float[Array, "horizon cell"]:
+        counts = jnp.zeros((horizon, size)).at[times, index[:, times]]
+        return weights[:, None] * counts.add(counted[:, times].astype(float))
+
+    state_actions = visits(index, acted, num_states * num_actions)
+    return tabular.Visitation(
+        states=visits(trajectories.states, mask(trajectories), num_states),
+        state_actions=state_actions.reshape(horizon, num_states, num_actions),
+    )
+
+
 def _state_action_index(
     trajectories: Trajectories, num_actions: int
 ) -> tuple[Int[Array, "trajectory time"], Bool[Array, "trajectory time"]]:

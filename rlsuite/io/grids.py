@@ -160,7 +160,7 @@ def draw_grid(axes: "Axes", panel: Panel) -> None:
 
 
 def animate_rollout(
-    path: str | os.PathLike[str], panel: Panel, *, frames_per_second: float = 4.0
+    path: str | os.PathLike[str], panel: Panel, *, frames_per_second: int = 4
 ) -> None:
     """Write a GIF of an agent walking the panel's path, one frame for each state.
 
@@ -300,7 +300,7 @@ def _draw_policy(axes: "Axes", panel: Panel) -> None:
         else:
             outline = 0.46 * _ARROW @ [[right, down], [-down, right]]
         shapes.append([column, row] + np.sqrt(policy[state, action]) * outline)
-    style = {"facecolor": _INK, "edgecolor": _PAPER, "zorder": 3}
+    style: dict[str, Any] = {"facecolor": _INK, "edgecolor": _PAPER, "zorder": 3}
     axes.add_collection(PolyCollection(shapes, linewidth=_line(panel, 0.5), **style))
 
 
@@ -329,7 +329,7 @@ def _add_disc(
 ) -> Any:
     from matplotlib.patches import Circle
 
-    return axes.add_patch(Circle((column, row), radius, zorder=6, **style))
+    return axes.add_patch(Circle((float(column), float(row)), radius, zorder=6, **style))
 
 
 def _draw_objects(axes: "Axes", panel: Panel) -> None:
@@ -350,8 +350,10 @@ def _key(panels: Sequence[Panel]) -> list[Any]:
     from matplotlib.patches import Patch
 
     def disc(label: str, face: str, edge: str, marker: str = "o", size: float = 7) -> Line2D:
-        style = {"markerfacecolor": face, "markeredgecolor": edge, "markersize": size}
-        return Line2D([], [], linestyle="none", marker=marker, label=label, **style)
+        style: dict[str, Any] = {"markerfacecolor": face, "markeredgecolor": edge}
+        return Line2D(
+            [], [], linestyle="none", marker=marker, markersize=size, label=label, **style
+        )
 
     handles: list[Any] = []
     if any(panel.goal.any() for panel in panels):

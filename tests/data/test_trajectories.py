@@ -12,6 +12,7 @@ from rlsuite.data.trajectories import (
     Trajectories,
     check,
     empirical_visitation,
+    empirical_visitation_over_time,
     load,
     mask,
     save,
@@ -63,6 +64,27 @@ def test_visitation_agrees_with_sums_over_the_steps(demonstrations, tail):
     )
     np.testing.assert_allclose(visits.states, states, rtol=1e-6)
     np.testing.assert_allclose(visits.state_actions, state_actions, rtol=1e-6)
+
+
+@pytest.mark.parametrize("horizon", [2, 4, 6])
+def test_visitation_over_time_keeps_the_times_apart(demonstrations, horizon):
+    states, state_actions = np.zeros((horizon, 3)), np.zeros((horizon, 3, 2))
+    for steps in STEPS:
+        for t, (state, action) in enumerate(steps[:horizon]):
+            states[t, state] += DISCOUNT**t / 3
+            if action != NO_ACTION:
+                state_actions[t, state, action] += DISCOUNT**t / 3
+    visits = empirical_visitation_over_time(demonstrations, 3, 2, DISCOUNT, horizon)
+    np.testing.assert_allclose(visits.states, states, rtol=1e-6)
+    np.testing.assert_allclose(visits.state_actions, state_actions, rtol=1e-6)
+    if horizon >= 4:
+        whole = empirical_visitation(demonstrations, 3, 2, DISCOUNT)
+        np.testing.assert_allclose(visits.states.sum(0), whole.states, rtol=1e-6)
+
+
+def test_a_horizon_below_one_is_refused(demonstrations):
+    with pytest.raises(ValueError, match="horizon is 0: it must be at least 1"):
+        empirical_visitation_over_time(demonstrations, 3, 2, DISCOUNT, 0)
 
 
 def test_a_repeated_tail_completes_the_mass_of_an_endless_episode(demonstrations):
