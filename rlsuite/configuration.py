@@ -273,3 +273,62 @@ def stacked_size(config: Any) -> int | None:
     if len(set(stacked.values())) > 1 or any(len(shape) != 1 for shape in stacked.values()):
         raise ValueError(f"config fields have shapes {stacked}; allowed: scalars or one shape [n]")
     return next(iter(stacked.values()))[0]
+
+
+def to_json(config: Any) -> dict[str, Any]:
+    """A config as JSON values.
+
+    Args:
+        config: A config.
+
+    Returns:
+        Field names to values; configs within become objects, tuples and arrays lists.
+    """
+
+    def plain(value: Any) -> Any:
+        if is_config(value):
+            return to_json(value)
+        if isinstance(value, tuple):
+            return list(value)
+        if isinstance(value, np.ndarray | np.number | jax.Array):
+            return np.asarray(value).tolist()
+        return value
+
+    return {field.name: plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
+
+
+def from_json(cls: type[_T], values: dict[str, Any]) -> _T:
+    """A config from what :func:`to_json` made of it.
+
+    Args:
+        cls: The config's class.
+        values: Field names to values; fields left out keep their defaults.
+
+    Returns:
+        The config.
+
+    Raises:
+        ValueError: If a field does not exist, or its value is not allowed.
+
+    Example:
+        >>> @config
+        ... class Config:
+        ...     learning_rate: float = 1e-3
+        ...     hidden_sizes: tuple[int, ...] = (64, 64)
+        >>> from_json(Config, {"hidden_sizes": [32]}).hidden_sizes
+        (32,)
+    """
+    hints = typing.get_type_hints(cls)
+    unknown = set(values) - set(hints)
+    if unknown:
+        raise ValueError(f"config fields {sorted(unknown)} do not exist; allowed: {list(hints)}")
+
+    def restored(name: str, value: Any) -> Any:
+        for option in _alternatives(hints[name]):
+            if is_config(option) and isinstance(value, dict):
+                return from_json(option, value)
+            if typing.get_origin(option) is tuple and isinstance(value, list):
+                return tuple(value)
+        return value
+
+    return cls(**{name: restored(name, value) for name, value in values.items()})

@@ -16,6 +16,7 @@ therefore equals the uninterrupted one bitwise.
 
 import contextlib
 import os
+import pathlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from rlsuite.io.checkpoints import Checkpoints
 from rlsuite.io.interrupts import Interrupt
 from rlsuite.io.logs import Sink
 from rlsuite.io.progress import Progress
@@ -81,6 +83,23 @@ class Result(NamedTuple):
     step: int
     compile_seconds: float
     seconds: float
+
+
+def first_seed(state: State, num_problems: int | None, num_seeds: int | None) -> State:
+    """The state of the first seed, out of a state with the axes (problem, seed).
+
+    Args:
+        state: A result's state; no configs stacked.
+        num_problems: As given to ``run``; that axis stays.
+        num_seeds: As given to ``run``.
+
+    Returns:
+        The state without the axis of seeds.
+    """
+    if num_seeds is None:
+        return state
+    where = (0,) if num_problems is None else (slice(None), 0)
+    return jax.tree.map(lambda leaf: leaf[where], state)
 
 
 class NonFiniteError(FloatingPointError):
@@ -152,15 +171,11 @@ def run(
         >>> float(result.state)
         3.0
     """
-    _check(num_steps, chunk_length, evaluate_every, checkpoint_every, checkpoint_minutes, keep, key)
-    arrays, structure = split(problem)
-    batch = batch_of(arrays, config, num_problems, num_seeds)
-    placement = plan(batch, mesh)
-    arguments = placement.put(traced_arguments(arrays, config, key, batch))
-    program = Program(make, structure, placement, arguments)
+    _check(num_steps, chunk_length, evaluate_every, checkpoint_every, checkpoint_minutes, keep)
+    batch, program = _prepare(make, problem, config, key, num_seeds, num_problems, mesh)
     record = None
     if directory is not None:
-        identity = fingerprint(make, problem, config, key, batch.axes)
+        identity = fingerprint(make, problem, config, key, batch.axes, program.shapes)
         record = Record(directory, program.shapes, identity, resume=resume, keep=keep)
         record.save_every(checkpoint_every, 60 * checkpoint_minutes)
 
@@ -192,7 +207,6 @@ def _check(
     checkpoint_every: int | None,
     checkpoint_minutes: float,
     keep: int,
-    key: PRNGKeyArray,
 ) -> None:
     """Refuse arguments of ``run`` that are out of range."""
     for name, value, least in (
@@ -206,10 +220,69 @@ def _check(
             raise ValueError(f"{name} is {value}; allowed: a whole number at least {least}")
     if not checkpoint_minutes > 0:
         raise ValueError(f"checkpoint_minutes is {checkpoint_minutes}; allowed: a number above 0")
+
+
+def restore(
+    make: Callable[..., Algorithm],
+    problem: Any,
+    config: Any,
+    key: PRNGKeyArray,
+    directory: str | os.PathLike[str],
+    *,
+    num_seeds: int | None = None,
+    num_problems: int | None = None,
+    mesh: jax.sharding.Mesh | None = None,
+) -> Result:
+    """The latest checkpoint of a run, evaluated; nothing is written.
+
+    Args:
+        make: The algorithm, as it was given to ``run``; so are the next three.
+        problem: Its problem.
+        config: Its config.
+        key: Its key.
+        directory: The run's directory.
+        num_seeds: As given to ``run``.
+        num_problems: As given to ``run``.
+        mesh: Where to put it, which need not be where it was trained.
+
+    Returns:
+        The result that ``run`` would return at that step, without metrics.
+
+    Raises:
+        ValueError: If there is no checkpoint, or it cannot be used.
+    """
+    batch, program = _prepare(make, problem, config, key, num_seeds, num_problems, mesh)
+    identity = fingerprint(make, problem, config, key, batch.axes, program.shapes)
+    loaded = Checkpoints(pathlib.Path(directory), identity).load_latest(program.shapes)
+    if loaded is None:
+        raise ValueError(f"directory {str(directory)!r} has no checkpoint")
+    step, state = loaded
+    began = time.monotonic()
+    history = _History(batch, [])
+    history.evaluated(step, gather(program.evaluate(state, step)))
+    seconds = time.monotonic() - began - program.compile_seconds
+    return Result(state, *history.stacked(), step, step, program.compile_seconds, seconds)
+
+
+def _prepare(
+    make: Callable[..., Algorithm],
+    problem: Any,
+    config: Any,
+    key: PRNGKeyArray,
+    num_seeds: int | None,
+    num_problems: int | None,
+    mesh: jax.sharding.Mesh | None,
+) -> tuple[Batch, Program]:
+    """Place a run's inputs on the devices."""
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.shape:
         raise ValueError(
             f"key is {key.dtype}{list(key.shape)}; allowed: one typed key, jax.random.key(seed)"
         )
+    arrays, structure = split(problem)
+    batch = batch_of(arrays, config, num_problems, num_seeds)
+    placement = plan(batch, mesh)
+    arguments = placement.put(traced_arguments(arrays, config, key, batch))
+    return batch, Program(make, structure, placement, arguments)
 
 
 def _loop(
@@ -265,10 +338,10 @@ class _History:
 
     def add(self, step: int, length: int, metrics: Metrics, nan: Any) -> dict[str, np.ndarray]:
         """Keep a chunk that ended at ``step``; return each metric's mean over the chunk."""
-        named = _named(metrics)
-        self._refuse_non_finite(step - length, step, named, _named(nan))
+        values = named(metrics)
+        self._refuse_non_finite(step - length, step, values, named(nan))
         self._chunks.append(metrics)
-        means = {name: np.asarray(np.mean(value, axis=-1)) for name, value in named.items()}
+        means = {name: np.asarray(np.mean(value, axis=-1)) for name, value in values.items()}
         self._write(step, means)
         return means
 
@@ -278,7 +351,7 @@ class _History:
             return
         self._evaluations.append(metrics)
         self.evaluation_steps.append(step)
-        self._write(step, {f"evaluate/{name}": value for name, value in _named(metrics).items()})
+        self._write(step, {f"evaluate/{name}": value for name, value in named(metrics).items()})
 
     def stacked(self) -> tuple[Metrics, Metrics, np.ndarray]:
         """All metrics over time, all evaluations, and after which steps these were."""
@@ -320,8 +393,19 @@ def _complaint(what: str, value: Any, step: int, where: str) -> str:
     )
 
 
-def _named(tree: Any) -> dict[str, np.ndarray]:
-    """The leaves of a pytree under their paths, as ``'outer/inner'``."""
+def named(tree: Any) -> dict[str, np.ndarray]:
+    """The leaves of a pytree of metrics under their paths, as ``'outer/inner'``.
+
+    Args:
+        tree: The pytree.
+
+    Returns:
+        Names to NumPy arrays.
+
+    Example:
+        >>> list(named({"loss": 0.0, "grad": {"norm": 1.0}}))
+        ['grad/norm', 'loss']
+    """
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf)
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)

@@ -18,7 +18,8 @@ from typing import Any
 from rlsuite.configuration import is_config
 
 _GROUP = "rlsuite.algorithms"
-_OWN = ("rlsuite.algorithms.maxent_irl.problems",)
+_OWN = ("rlsuite.problems.maxent_irl",)
+_OWN_STUDIES = ("rlsuite.studies.objectworld",)
 _added: dict[str, "Entry"] = {}
 
 
@@ -36,8 +37,10 @@ class Problem:
         reference: A published score, or our own earlier one; None where there is none.
         reference_source: Where ``reference`` is from.
         baselines: ``problem -> {"random": score, "optimal": score}``; empty where unknown.
-        draw: ``(problem, state) -> matplotlib Figure`` of what was learned; None without.
+        draw: ``(problem, config, state) -> matplotlib Figure`` of what one seed learned; None
+            without.
         callables: Bound to ``make``: networks, optimisers.
+        num_problems: How many problems ``build`` stacks along a first axis; None for one.
         quick: Whether ``python -m benchmarks quick`` runs it.
         quick_steps: How many steps it has there; None for ``num_steps``.
     """
@@ -51,8 +54,9 @@ class Problem:
     reference: float | None = None
     reference_source: str = ""
     baselines: Callable[[Any], Mapping[str, float]] = lambda _: {}
-    draw: Callable[[Any, Any], Any] | None = None
+    draw: Callable[[Any, Any, Any], Any] | None = None
     callables: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    num_problems: int | None = None
     quick: bool = False
     quick_steps: int | None = None
 
@@ -80,6 +84,31 @@ class Entry:
     def make_for(self, problem: Problem) -> Callable[..., Any]:
         """``make`` with the problem's callables bound."""
         return functools.partial(self.make, **problem.callables) if problem.callables else self.make
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """A paper's experiment under its name.
+
+    Attributes:
+        name: What the command line calls it.
+        run: ``(quick, num_seeds) -> rlsuite.io.reports.Report``; num_seeds None is its own.
+        summary: One line.
+    """
+
+    name: str
+    run: Callable[..., Any]
+    summary: str
+
+
+def studies() -> dict[str, Study]:
+    """All studies by name.
+
+    Returns:
+        Names to studies.
+    """
+    own = [importlib.import_module(module).STUDY for module in _OWN_STUDIES]
+    return {study.name: study for study in own}
 
 
 def register(entry: Entry) -> None:

@@ -2,12 +2,14 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
 
 _SECONDS_BETWEEN_LINES = 15.0
+_T = TypeVar("_T")
 
 
 def describe(metrics: Mapping[str, np.ndarray], limit: int = 4) -> str:
@@ -83,5 +85,24 @@ class Progress:
             self._bar.update(self._task, completed=step, note=describe(metrics))
         elif self._enabled and time.monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
-            line = f"{self._label}: {step}/{self._total} steps, {describe(metrics)}"
+            line = ", ".join(
+                part for part in (f"{self._label}: {step}/{self._total}", describe(metrics)) if part
+            )
             print(line, file=sys.stderr, flush=True)
+
+
+def steps_of(label: str, items: Sequence[_T], *, enabled: bool = True) -> Iterator[_T]:
+    """Go through items, showing how many are done.
+
+    Args:
+        label: What is done.
+        items: The items.
+        enabled: False shows nothing.
+
+    Yields:
+        Each item.
+    """
+    with Progress(label, range(len(items)), enabled=enabled) as bar:
+        for done, item in enumerate(items, start=1):
+            yield item
+            bar.update(done, {})

@@ -22,6 +22,7 @@ def fingerprint(
     config: Any,
     key: PRNGKeyArray,
     batch: Mapping[str, int],
+    shapes: Any,
 ) -> dict[str, Any]:
     """What makes two runs the same run, as JSON values.
 
@@ -31,6 +32,7 @@ def fingerprint(
         config: Its config; enters field by field.
         key: The run's key.
         batch: The sizes of the run's axes.
+        shapes: The shapes of its state.
 
     Returns:
         Names to JSON values. The number of steps is not part of it: a run can be prolonged.
@@ -46,6 +48,7 @@ def fingerprint(
         "static config": str(jax.tree.structure(config)),
         "key": np.asarray(jax.random.key_data(key)).tolist(),
         "problem": digest(problem),
+        "state structure": digest(jax.tree.map(lambda s: f"{s.shape} {s.dtype}", shapes)),
     }
 
 
@@ -74,8 +77,6 @@ class Record:
     ) -> None:
         size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
         self.directory = prepare(directory, (keep + 1) * size + _LOG_ROOM)
-        structure = digest(jax.tree.map(lambda s: f"{s.shape} {s.dtype}", shapes))
-        identity = {**identity, "state structure": structure}
         self._checkpoints = Checkpoints(self.directory, identity, keep=keep)
         self._shapes = shapes
         taken = self._checkpoints.steps()

@@ -22,25 +22,35 @@ from rlsuite.algorithms.maxent_irl.likelihood import (
     solve,
     visits,
 )
+from rlsuite.algorithms.maxent_irl.uncertainty import (
+    Identifiability,
+    Uncertainty,
+    identifiability,
+    uncertainty,
+)
 
 __all__ = [
     "Config",
     "Demonstrations",
     "Evaluation",
+    "Identifiability",
     "Metrics",
     "Problem",
     "State",
+    "Uncertainty",
     "build_problem",
     "evaluate_reward",
     "from_counts",
     "from_expert",
     "from_trajectories",
     "from_visitation",
+    "identifiability",
     "loss_of_reward",
     "make",
     "policy_kl",
     "reward_network",
     "solve",
+    "uncertainty",
     "value_difference",
     "visits",
 ]

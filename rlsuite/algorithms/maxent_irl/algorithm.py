@@ -1,19 +1,25 @@
 r"""Maximum-entropy inverse reinforcement learning.
 
-Demonstrations ρ_D are explained by the reward r_θ under which they are most likely for an agent
-whose policy is soft-optimal at temperature τ,
+Demonstrations with discounted visits ρ_D are explained by the reward r_θ under which they are most
+likely for an agent whose policy is soft-optimal at temperature τ,
 
     V(s) = τ log Σ_a exp(Q(s, a)/τ),   Q(s, a) = r_θ(s, a) + γ E[V(s')],   π = exp((Q − V)/τ).
 
-The negative log-likelihood of the demonstrations, and its gradient in the reward, are
+The negative log-likelihood of a demonstration, and its gradient in the reward, are
 
-    L(r) = ( Σ_s p₀(s) V_r(s) − ⟨ρ_D, r⟩ ) / τ,        τ ∂L/∂r = ρ_π − ρ_D,
+    L(r) = −Σ ρ_D(s, a) log π_r(a|s) = ( Σ_s p_D(s) V_r(s) − ⟨ρ_D, r⟩ ) / τ,
+    τ ∂L/∂r = ρ_π − ρ_D,
 
-the difference between the visits of the policy and of the expert; L is convex in r. One algorithm
-covers three papers: with a linear reward and ``entropy="trajectory"`` it is MaxEnt IRL (Ziebart
-2008, eqs. 4 to 6 and algorithm 1); with ``entropy="causal"`` maximum causal entropy IRL (Ziebart
-2010, ch. 5); with a network for the reward, deep IRL (Wulfmeier 2015, algorithm 1), whose
-∂L/∂θ = (ρ_π − ρ_D) ∂r/∂θ is what back-propagation through L gives.
+with p_D = ρ_D − γ Pᵀ ρ_D the start that the demonstrations imply and ρ_π the visits of π from
+there: the gradient is the difference between the visits of the policy and of the expert. The
+papers take the MDP's own initial distribution p₀ for p_D (``objective="visitation"``); L is then
+convex in r, but for sampled demonstrations, whose visits no policy can match exactly, unbounded
+below once the reward has a parameter for every state. The likelihood is bounded.
+
+One algorithm covers three papers: with a linear reward and ``entropy="trajectory"`` it is MaxEnt
+IRL (Ziebart 2008, eqs. 4 to 6 and algorithm 1); with ``entropy="causal"`` maximum causal entropy
+IRL (Ziebart 2010, ch. 5); with a network for the reward, deep IRL (Wulfmeier 2015, algorithm 1),
+whose ∂L/∂θ = (ρ_π − ρ_D) ∂r/∂θ is what back-propagation through L gives.
 
 On an infinite horizon the fixed point is differentiated implicitly. A step warm-starts value
 iteration from the last step's values, so that it solves the soft Bellman equation once.
@@ -67,8 +73,8 @@ class Metrics(NamedTuple):
 
     Attributes:
         loss: The negative log-likelihood of a demonstration, up to a constant, and penalties.
-        mismatch: The largest |τ ∂L/∂r|; for the objective "visitation" the largest difference in
-            discounted visits, L∞(ρ_π − ρ_D).
+        mismatch: The largest |τ ∂L/∂r|, which is the largest difference in discounted visits,
+            L∞(ρ_π − ρ_D).
         gradient_norm: ‖∂L/∂θ‖₂.
     """
 
@@ -125,7 +131,7 @@ def make(
         >>> bool(result.evaluations.visitation_error[0] < 0.01)
         True
     """
-    check_shapes(problem)
+    check_shapes(problem, config.horizon)
     mdp, features, demonstrations, _ = problem
     network = reward_network(config) if reward is None else reward
     transformation = optimizer(config.learning_rate)

@@ -17,15 +17,24 @@ from rlsuite.ops import tabular
 class Demonstrations(NamedTuple):
     """The expert's discounted visits, averaged over demonstrations.
 
+    On a finite horizon H they have a leading axis of time, t = 0 … H−1.
+
     Attributes:
-        states: ρ(s) = E Σ_t γ^t 1[s_t = s], ``[state]``; arrivals at terminal states counted.
-        state_actions: ρ(s, a), ``[state, action]``; zero at terminal states.
+        states: ρ(s) = E Σ_t γ^t 1[s_t = s], ``[state]`` or ``[time, state]``; arrivals at terminal
+            states counted.
+        state_actions: ρ(s, a), ``[state, action]`` or ``[time, state, action]``; zero at terminal
+            states.
         number: How many demonstrations were averaged (∞ for a known policy), for standard errors.
     """
 
-    states: Float[Array, "*problem state"]
-    state_actions: Float[Array, "*problem state action"]
+    states: Float[Array, "*time state"]
+    state_actions: Float[Array, "*time state action"]
     number: Float[Array, "*problem"]
+
+    def total(self) -> tabular.Visitation:
+        """The visits summed over time: ``[state]`` and ``[state, action]``."""
+        leading = tuple(range(self.states.ndim - 1))
+        return tabular.Visitation(self.states.sum(leading), self.state_actions.sum(leading))
 
 
 def from_trajectories(
@@ -65,17 +74,15 @@ def from_trajectories(
     if horizon is not None and tail == "repeat":
         raise ValueError("tail is 'repeat'; allowed on a finite horizon: 'drop'")
     trajectories.check(demonstrations, mdp.num_states, mdp.num_actions)
-    if horizon is not None:
-        demonstrations = trajectories.Trajectories(
-            demonstrations.states[:, :horizon],
-            demonstrations.actions[:, :horizon],
-            jnp.minimum(demonstrations.lengths, horizon),
+    size = (mdp.num_states, mdp.num_actions)
+    if horizon is None:
+        visits = trajectories.empirical_visitation(demonstrations, *size, mdp.discount, tail=tail)
+    else:
+        visits = trajectories.empirical_visitation_over_time(
+            demonstrations, *size, mdp.discount, horizon
         )
-    visits = trajectories.empirical_visitation(
-        demonstrations, mdp.num_states, mdp.num_actions, mdp.discount, tail=tail
-    )
     number = jnp.asarray(demonstrations.states.shape[0], visits.states.dtype)
-    return Demonstrations(visits.states, visits.state_actions, number)
+    return Demonstrations(*visits, number)
 
 
 def from_visitation(visits: tabular.Visitation, *, number: float = np.inf) -> Demonstrations:
@@ -91,24 +98,21 @@ def from_visitation(visits: tabular.Visitation, *, number: float = np.inf) -> De
     """
     states, state_actions = visits
     if state_actions.ndim == 3:
-        states, state_actions = states[:-1].sum(axis=0), state_actions.sum(axis=0)
+        states = states[: state_actions.shape[0]]
     return Demonstrations(states, state_actions, jnp.asarray(number, states.dtype))
 
 
-def from_counts(
-    mdp: tabular.MDP, counts: Float[Array, "state action"], *, horizon: int | None = None
-) -> Demonstrations:
+def from_counts(mdp: tabular.MDP, counts: Float[Array, "state action"]) -> Demonstrations:
     """Demonstrations from how often each action was seen in each state.
 
     Counts know nothing of time, so they are read as samples of the discounted visits and scaled
-    to their total, 1/(1−γ) (or Σ_{t<H} γ^t). That is exact for the objective "likelihood", which
-    needs only the expert's policy; with "visitation", counts must have been drawn with the
-    discount, and from the MDP's initial distribution.
+    to their total, 1/(1−γ). That is exact for the objective "likelihood", which asks only which
+    actions were taken; for "visitation", counts must have been drawn with the discount, from the
+    MDP's initial distribution.
 
     Args:
-        mdp: The MDP.
+        mdp: The MDP, on an infinite horizon.
         counts: How often, ``[state, action]``; not negative, not all zero.
-        horizon: The number of decisions, or None.
 
     Returns:
         The demonstrations.
@@ -129,10 +133,7 @@ def from_counts(
         )
     if not (np.all(np.isfinite(values)) and np.all(values >= 0) and np.any(values > 0)):
         raise ValueError("counts has values that are negative or not finite, or no positive one")
-    total = jnp.asarray(1 / (1 - mdp.discount))
-    if horizon is not None:
-        total = jnp.sum(mdp.discount ** jnp.arange(horizon))
-    visits = jnp.asarray(counts, float) * (total / jnp.sum(counts))
+    visits = jnp.asarray(counts, float) / (jnp.sum(counts) * (1 - mdp.discount))
     return Demonstrations(visits.sum(axis=1), visits, jnp.asarray(values.sum(), visits.dtype))
 
 

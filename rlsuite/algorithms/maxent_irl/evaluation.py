@@ -54,7 +54,7 @@ def evaluate_reward(
         expected_value_difference=value_difference(mdp, learned, config.horizon),
         transfer_value_difference=elsewhere,
         policy_kl=policy_kl(demonstrations, policy if policy.ndim == 2 else _average(visited)),
-        visitation_error=jnp.max(jnp.abs(visited.states - demonstrations.states)),
+        visitation_error=jnp.max(jnp.abs(visited.total().states - demonstrations.total().states)),
     )
 
 
@@ -94,8 +94,9 @@ def policy_kl(
     Returns:
         The mean, in nats.
     """
-    total = jnp.sum(demonstrations.state_actions, axis=-1, keepdims=True)
-    expert = demonstrations.state_actions / jnp.where(total > 0, total, 1)
+    actions = demonstrations.total().state_actions
+    total = jnp.sum(actions, axis=-1, keepdims=True)
+    expert = actions / jnp.where(total > 0, total, 1)
     taken = jnp.where(expert > 0, log_policy, 0)
     per_state = jnp.sum(xlogy(expert, expert) - expert * taken, axis=-1)
     return jnp.sum(per_state) / jnp.maximum(jnp.sum(total > 0), 1)
@@ -103,5 +104,6 @@ def policy_kl(
 
 def _average(visited: Demonstrations) -> Float[Array, "state action"]:
     """The log of a time-varying policy's average over time, as visited."""
-    total = jnp.sum(visited.state_actions, axis=-1, keepdims=True)
-    return jnp.log(visited.state_actions / jnp.where(total > 0, total, 1))
+    actions = visited.total().state_actions
+    total = jnp.sum(actions, axis=-1, keepdims=True)
+    return jnp.log(actions / jnp.where(total > 0, total, 1))

@@ -23,8 +23,8 @@ class Config:
         l1: Weight of ‖θ‖₁ in the loss.
         l2: Weight of ‖θ‖²/2 in the loss.
         hidden_sizes: Widths of the reward network's hidden layers; none makes it linear.
-        objective: "visitation" matches visits, as above. "likelihood" is −Σ ρ_D(s,a) log π(a|s):
-            equal where ρ_D obeys the MDP's flow, and right for counts that do not.
+        objective: "likelihood" of the demonstrated actions, or match of the "visitation" from the
+            MDP's initial distribution; the same where demonstrations obey the MDP's flow exactly.
         entropy: "causal", or Ziebart's first model of whole "trajectory"s, the same where
             transitions are deterministic.
         horizon: The number of decisions; None for an infinite horizon.
@@ -37,25 +37,11 @@ class Config:
     l1: float = setting(0.0, at_least=0)
     l2: float = setting(0.0, at_least=0)
     hidden_sizes: tuple[int, ...] = setting((), at_least=1)
-    objective: Literal["visitation", "likelihood"] = "visitation"
+    objective: Literal["likelihood", "visitation"] = "likelihood"
     entropy: Literal["causal", "trajectory"] = "causal"
     horizon: int | None = setting(None, at_least=1)
     solver: Literal["iterate", "newton"] = "iterate"
     tolerance: float = setting(1e-6, above=0)
-
-    def __post_init__(self) -> None:
-        """Refuse what has no likelihood of single actions."""
-        if self.objective == "likelihood" and self.entropy == "trajectory":
-            raise ValueError(
-                "config field 'objective' is 'likelihood' with entropy 'trajectory'; allowed: "
-                "'visitation'"
-            )
-        if self.objective == "likelihood" and self.horizon is not None:
-            raise ValueError(
-                f"config field 'objective' is 'likelihood' with horizon {self.horizon}; allowed: "
-                f"'visitation', or horizon None (a policy that varies in time has no table of "
-                f"state-action counts)"
-            )
 
 
 class Problem(NamedTuple):
@@ -98,7 +84,8 @@ def build_problem(
         ValueError: Naming the part that is not as it must be.
     """
     problem = Problem(mdp, features, demonstrations, transfer)
-    check_shapes(problem)
+    finite = demonstrations.states.ndim > 1
+    check_shapes(problem, demonstrations.states.shape[0] if finite else None)
     for name, one, inputs in _worlds(problem):
         tabular.check(one)
         if not bool(jnp.all(jnp.isfinite(inputs))):
@@ -109,14 +96,15 @@ def build_problem(
     return problem
 
 
-def check_shapes(problem: Problem) -> None:
+def check_shapes(problem: Problem, horizon: int | None = None) -> None:
     """Raise ValueError where features, demonstrations and MDP do not fit together."""
     mdp, _, demonstrations, _ = problem
-    size = (mdp.num_states, mdp.num_actions)
-    if demonstrations.state_actions.shape != size or demonstrations.states.shape != size[:1]:
+    time = () if horizon is None else (horizon,)
+    size = (*time, mdp.num_states, mdp.num_actions)
+    if demonstrations.state_actions.shape != size or demonstrations.states.shape != size[:-1]:
         raise ValueError(
             f"demonstrations have the shapes {demonstrations.states.shape} and "
-            f"{demonstrations.state_actions.shape}; allowed: {size[:1]} and {size}"
+            f"{demonstrations.state_actions.shape}; allowed: {size[:-1]} and {size}"
         )
     for name, one, inputs in _worlds(problem):
         size = (one.num_states, one.num_actions)
@@ -171,9 +159,9 @@ def loss_of_reward(
         values: Where to start value iteration.
 
     Returns:
-        L(r). For the objective "visitation" it lacks a constant; for the entropy "trajectory" it
-        is only a function with the gradient of Ziebart's algorithm 1, which visits states under
-        the true dynamics.
+        L(r). For the objective "visitation" it lacks a constant; with the entropy "trajectory"
+        it is then only a function with the gradient of Ziebart's algorithm 1, which visits states
+        under the true dynamics.
     """
     mdp = mdp.replace(reward=reward)
     solution = solve(mdp, config, values)
@@ -198,5 +186,5 @@ def visits(mdp: tabular.MDP, log_policy: Float[Array, "*time state action"]) -> 
 
 def earned(reward: Reward, demonstrations: Demonstrations) -> Float[Array, ""]:
     """The discounted reward ⟨ρ, r⟩ that visits earn."""
-    rho = demonstrations.states if reward.ndim == 1 else demonstrations.state_actions
-    return jnp.vdot(rho, reward)
+    total = demonstrations.total()
+    return jnp.vdot(total.states if reward.ndim == 1 else total.state_actions, reward)

@@ -1,0 +1,1 @@
+"""The named problems of each algorithm: how they are built, scored against, and drawn."""
