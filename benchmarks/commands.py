@@ -1,156 +1,231 @@
 """The commands: which rows each suite yields, where they are kept, and how they are shown."""
 
+import dataclasses
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import tyro
 from rich.console import Console
-from rich.table import Table as RichTable
 
 from benchmarks import report as html_report
 from benchmarks import results
 from benchmarks.results import Row
-from benchmarks.tables import TABLES, tables, to_rich
+from benchmarks.tables import TABLES, for_terminal, tables
+from rlsuite import registry
+from rlsuite.io.tables import table, to_rich
+from rlsuite.io.terminal import guarded, parse
+
+PROGRAM = "python -m benchmarks"
+DEFAULT_OUT = Path("results")
+
+_USAGE = f"""usage: {PROGRAM} COMMAND [ALGORITHM …] [--out DIR]
+
+  list     what there is to measure
+  quick    every algorithm, trained for real on a small problem; begin here
+  scores   the full problems over several seeds
+  speed    training speed, compile time, memory, and how they scale
+  peers    the same computation by other libraries, which are installed for it
+  report   tables and report.html again, from earlier results
+
+Every command takes --help, and --debug, which shows the traceback of an error."""
 
 Progress = Callable[[str], None]
-Algorithms = Annotated[
-    tuple[str, ...],
-    tyro.conf.Positional,
-    tyro.conf.arg(metavar="[ALGORITHM …]", help="Names of algorithms; all of them by default."),
-]
-Out = Annotated[Path, tyro.conf.arg(help="Folder for results.jsonl, the figures and report.html.")]
-
-_out = Console()
-_progress = Console(stderr=True)
+Names = Annotated[tuple[str, ...], tyro.conf.Positional]
 
 
-def list_problems(algorithms: Algorithms = ()) -> int:
-    """List the algorithms, their problems, and which suites know more about them."""
-    from benchmarks import extras, peers, quick
-    from benchmarks.selection import entries
+class Command(Protocol):
+    """What can be run."""
 
-    table = RichTable(title="Problems", title_justify="left", title_style="bold")
-    for column in ("algorithm", "problem", "score", "in quick", "summary"):
-        table.add_column(column, overflow="fold")
-    chosen = entries(algorithms)
-    for entry in chosen.values():
-        for name, problem in entry.problems.items():
-            in_quick = "yes" if name in quick.problems(entry) else ""
-            table.add_row(entry.name, name, problem.score, in_quick, problem.summary)
-    _out.print(table)
-    for title, found in ("Studies", extras.titles(chosen)), ("Peers", peers.titles(chosen)):
-        _out.print(f"[bold]{title}[/bold]")
-        for name in found:
-            _out.print(f"  {name}", highlight=False)
-    return 0
+    def run(self) -> int:
+        """Run it and return the exit code."""
 
 
-def run_quick(algorithms: Algorithms = (), out: Out = Path("results")) -> int:
-    """Train every algorithm for real on a small problem; make figures and an HTML report."""
-    from benchmarks import quick
+@dataclasses.dataclass(frozen=True)
+class List:
+    """List the problems, and what each suite measures beyond them.
 
-    return _measure("quick", out, lambda progress: quick.rows(algorithms, out, progress))
-
-
-def run_scores(algorithms: Algorithms = (), seeds: int = 10, out: Out = Path("results")) -> int:
-    """Train on the full problems with several seeds.
-
-    Args:
+    Attributes:
         algorithms: Names of algorithms; all of them by default.
-        seeds: Seeds per problem.
+    """
+
+    algorithms: Names = ()
+
+    def run(self) -> int:
+        """Print the lists."""
+        from benchmarks import extras, peers, quick
+        from benchmarks.selection import entries
+
+        chosen = entries(self.algorithms)
+        rows = []
+        for entry in chosen.values():
+            in_quick = quick.problems(entry)
+            for name, problem in entry.problems.items():
+                mark = "yes" if name in in_quick else ""
+                rows.append([entry.name, name, problem.score, mark, problem.summary])
+        columns = ["algorithm", "problem", "score", "quick", "summary"]
+        console = Console()
+        console.print(to_rich(table("Problems", "", columns, rows, words=5)))
+        for title, found in ("Extras", extras.titles(chosen)), ("Peers", peers.titles(chosen)):
+            console.print(to_rich(table(title, "", ["title"], [[name] for name in found])))
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Quick:
+    """Train every algorithm for real on a small problem; make figures and an HTML report.
+
+    Attributes:
+        algorithms: Names of algorithms; all of them by default.
         out: Folder for results.jsonl, the figures and report.html.
     """
-    from benchmarks import scores
 
-    _require_positive("seeds", seeds)
-    return _measure("scores", out, lambda progress: scores.rows(algorithms, seeds, progress))
+    algorithms: Names = ()
+    out: Path = DEFAULT_OUT
 
+    def run(self) -> int:
+        """Run the suite."""
+        from benchmarks import quick
 
-def run_speed(algorithms: Algorithms = (), out: Out = Path("results")) -> int:
-    """Measure steps per second, compile time, memory, and how they scale."""
-    from benchmarks import speed
-
-    return _measure("speed", out, lambda progress: speed.rows(algorithms, progress))
+        return _measure("quick", self.out, lambda p: quick.rows(self.algorithms, self.out, p))
 
 
-def run_peers(algorithms: Algorithms = (), repetitions: int = 9, out: Out = Path("results")) -> int:
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """Train on the full problems with several seeds, and run each algorithm's score studies.
+
+    Attributes:
+        algorithms: Names of algorithms; all of them by default.
+        seeds: How many seeds.
+        out: Folder for results.jsonl and report.html.
+    """
+
+    algorithms: Names = ()
+    seeds: int = 10
+    out: Path = DEFAULT_OUT
+
+    def run(self) -> int:
+        """Run the suite."""
+        from benchmarks import scores
+
+        if self.seeds < 1:
+            raise ValueError(f"seeds is {self.seeds}; it must be at least 1")
+        return _measure("scores", self.out, lambda p: scores.rows(self.algorithms, self.seeds, p))
+
+
+@dataclasses.dataclass(frozen=True)
+class Speed:
+    """Measure steps per second, compile time, memory, and how they scale.
+
+    Attributes:
+        algorithms: Names of algorithms; all of them by default.
+        out: Folder for results.jsonl and report.html.
+    """
+
+    algorithms: Names = ()
+    out: Path = DEFAULT_OUT
+
+    def run(self) -> int:
+        """Run the suite."""
+        from benchmarks import speed
+
+        return _measure("speed", self.out, lambda p: speed.rows(self.algorithms, p))
+
+
+@dataclasses.dataclass(frozen=True)
+class Peers:
     """Compare with other libraries, each in a virtual environment of its own, made on first use.
 
-    Args:
+    Attributes:
         algorithms: Names of algorithms; all of them by default.
         repetitions: Counted turns of each side, at least 7.
         out: Folder for results.jsonl and report.html.
     """
-    from benchmarks import peers
 
-    if repetitions < 7:
-        raise ValueError(f"repetitions is {repetitions}; at least 7 are needed for an interval")
-    return _measure("peers", out, lambda progress: peers.rows(algorithms, repetitions, progress))
+    algorithms: Names = ()
+    repetitions: int = 9
+    out: Path = DEFAULT_OUT
+
+    def run(self) -> int:
+        """Run the suite."""
+        from benchmarks import peers
+
+        if self.repetitions < 7:
+            raise ValueError(f"repetitions is {self.repetitions}; it must be at least 7")
+        return _measure(
+            "peers", self.out, lambda p: peers.rows(self.algorithms, self.repetitions, p)
+        )
 
 
-def make_report(path: Annotated[Path, tyro.conf.Positional] = Path("results")) -> int:
+@dataclasses.dataclass(frozen=True)
+class Report:
     """Make the tables and the HTML report again from earlier results.
 
-    Args:
+    Attributes:
         path: A results.jsonl, or the folder that holds one.
     """
-    file = results.results_file(path)
-    rows = results.read(file)
-    for table in tables(results.latest(rows)):
-        _out.print(to_rich(table))
-    _announce(html_report.write(file.parent, rows))
-    return 0
 
+    path: Annotated[Path, tyro.conf.Positional] = DEFAULT_OUT
 
-def _require_positive(name: str, value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{name} is {value}; it must be at least 1")
+    def run(self) -> int:
+        """Show the tables and write the report."""
+        file = results.results_file(self.path)
+        rows = results.read(file)
+        for made in tables(results.latest(rows)):
+            Console().print(to_rich(for_terminal(made)))
+        _announce(html_report.write(file.parent, rows))
+        return 0
 
 
 def _measure(suite: str, out: Path, measure: Callable[[Progress], Iterator[Row]]) -> int:
     """Keep a suite's rows as they come, show them, and write the report; return the exit code."""
     file = results.prepare(out)
     rows = []
-    with _progress.status(f"{suite}: starting") as status:
+    with Console(stderr=True).status(f"{suite}: starting") as status:
         for row in measure(lambda words: status.update(f"{suite}: {words}")):
             results.append(file, [row])
             rows.append(row)
     if not rows:
-        _out.print(f"{suite}: there is nothing to measure for these algorithms")
+        print(f"{suite}: there is nothing to measure for these algorithms")
         return 0
-    _out.print(to_rich(TABLES[suite](rows)))
+    Console().print(to_rich(for_terminal(TABLES[suite](rows))))
     _announce(html_report.write(out, results.read(file)))
     return int(any(row.failed for row in rows))
 
 
 def _announce(path: Path) -> None:
-    _out.print(f"Report: {path.resolve()}", highlight=False, soft_wrap=True)
+    Console().print(f"Report: {path.resolve()}", highlight=False, soft_wrap=True)
 
 
-COMMANDS: Mapping[str, Callable[..., int]] = {
-    "list": list_problems,
-    "quick": run_quick,
-    "scores": run_scores,
-    "speed": run_speed,
-    "peers": run_peers,
-    "report": make_report,
+COMMANDS: Mapping[str, type[Command]] = {
+    "list": List,
+    "quick": Quick,
+    "scores": Scores,
+    "speed": Speed,
+    "peers": Peers,
+    "report": Report,
 }
 
 
-def main(arguments: Iterable[str] | None = None) -> int:
-    """Run a command and return its exit code: 0, 1 if a measurement failed, 2 for wrong input."""
-    try:
-        return tyro.extras.subcommand_cli_from_dict(
-            dict(COMMANDS),
-            prog="python -m benchmarks",
-            description="Benchmarks of rlsuite: scores, speed, memory, and other libraries.",
-            args=None if arguments is None else list(arguments),
-        )
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the rows measured so far are kept", file=sys.stderr)
-        return 130
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: The arguments; those of the process by default.
+
+    Returns:
+        The exit code: 0, 1 if a measurement failed, 2 for wrong input, 130 after Ctrl-C.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    if not words or words[0] in ("-h", "--help"):
+        print(_USAGE)
+        return 0
+
+    def body() -> int:
+        command = registry.find("command", words[0], COMMANDS)
+        return parse(command, words[1:], prog=f"{PROGRAM} {words[0]}").run()
+
+    return guarded("benchmarks", body, debug=debug)

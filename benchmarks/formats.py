@@ -2,29 +2,14 @@
 
 import math
 
-NONE = "\N{EN DASH}"
+from rlsuite.io.tables import number
+
+NONE = number(None)
 """What stands where there is no number."""
 
-TIMES = "\N{MULTIPLICATION SIGN}"
-"""How the unit ``x`` of a ratio is written."""
 
 _TIMES = ((60.0, "min", 60.0), (1.0, "s", 1.0), (1e-3, "ms", 1e-3), (1e-6, "µs", 1e-6))
 _SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
-
-
-def number(value: float | None) -> str:
-    """Write a number with three digits that count.
-
-    Example:
-        >>> number(0.0), number(12345.6), number(0.01234), number(1.5e-9), number(None)
-        ('0', '12,346', '0.0123', '1.5e-09', '–')
-    """
-    if value is None or not math.isfinite(value):
-        return NONE
-    size = abs(value)
-    if size >= 1e7 or 0 < size < 1e-3:
-        return f"{value:.2g}"
-    return f"{value:,.0f}" if size >= 100 else f"{value:.3g}"
 
 
 def duration(seconds: float | None) -> str:
@@ -68,7 +53,7 @@ def quantity(value: float | None, unit: str) -> str:
         return memory(None if value is None else int(value))
     if value is None:
         return NONE
-    return number(value) + {"": "", "%": " %", "x": TIMES}.get(unit, f" {unit}")
+    return number(value) + {"": "", "%": " %", "x": "×"}.get(unit, f" {unit}")
 
 
 def interval(low: float | None, high: float | None, unit: str) -> str:

@@ -20,7 +20,7 @@ class Training(NamedTuple):
     Attributes:
         problem: What was trained on.
         result: What `rlsuite.core.run` returned.
-        scores: The final score of each seed, or of the only one.
+        scores: The final score: ``[problem, seed]``, each axis only if there is one.
         peak_bytes: The most memory in use during the run.
     """
 
@@ -31,7 +31,7 @@ class Training(NamedTuple):
 
     @property
     def steps_per_second(self) -> float:
-        """Training steps a second, those of all seeds counted, without compilation."""
+        """Training steps a second, those of all problems and seeds, without compilation."""
         return self.scores.size * self.result.step / self.result.seconds
 
 
@@ -47,7 +47,7 @@ def train(
         num_seeds: How many seeds to train at once; one, without an axis, by default.
 
     Returns:
-        The run, and the final score of each seed.
+        The run, and the final score of each problem and seed.
     """
     built = problem.build()
     steps = problem.num_steps if num_steps is None else num_steps
@@ -59,6 +59,7 @@ def train(
             jax.random.key(0),
             steps,
             num_seeds=num_seeds,
+            num_problems=problem.num_problems,
             progress=False,
         )
     return Training(built, result, final(result, problem.score), memory.peak_bytes)

@@ -37,7 +37,9 @@ def _problem_rows(entry: Entry, name: str, problem: Problem, out: Path) -> Itera
     try:
         training = train(entry, problem, num_steps=problem.quick_steps)
         baselines = problem.baselines(training.problem)
-        figure = problem.draw(training.problem, training.result.state) if problem.draw else None
+        figure = None
+        if problem.draw is not None:
+            figure = problem.draw(training.problem, problem.config, training.result.state)
     except Exception as error:
         note = f"failed: {type(error).__name__}: {error}"
         yield make_row(**identity, metric=problem.score, value=None, note=note)
@@ -46,7 +48,7 @@ def _problem_rows(entry: Entry, name: str, problem: Problem, out: Path) -> Itera
         score := make_row(
             **identity,
             metric=problem.score,
-            value=float(training.scores),
+            value=float(training.scores.mean()),
             reference=problem.reference,
             seeds=1,
             compile_s=training.result.compile_seconds,

@@ -31,7 +31,8 @@ def _problem_rows(entry: Entry, name: str, problem: Problem, seeds: int) -> Iter
     identity = {"suite": SUITE, "algorithm": entry.name, "problem": name}
     try:
         training = train(entry, problem, num_seeds=seeds)
-        estimate = statistics.iqm([training.scores])
+        # A problem is a stratum, whose seeds are resampled.
+        estimate = statistics.iqm(list(training.scores.reshape(-1, seeds)))
         baselines = problem.baselines(training.problem)
     except Exception as error:
         note = f"failed: {type(error).__name__}: {error}"

@@ -1,18 +1,14 @@
-"""The tables that a reader sees, made from rows; `to_rich` shows one in the terminal.
+"""The tables that a reader sees, made from rows: one for each suite.
 
-The same tables stand in the HTML report (`benchmarks.report`), so both always agree.
+The same tables stand in the HTML report and, made narrower by `for_terminal`, in the terminal.
 """
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Group
-from rich.table import Table as RichTable
-from rich.text import Text
-
-from benchmarks.formats import NONE, duration, interval, memory, number, quantity
+from benchmarks.formats import NONE, duration, interval, memory, quantity
 from benchmarks.results import Row
+from rlsuite.io.tables import Cell, Table, number
 
 BASELINE = "baseline: "
 """How the metric of a row begins that holds a baseline's score."""
@@ -20,45 +16,8 @@ BASELINE = "baseline: "
 SPEED = "training speed"
 """The metric of the row that says how many steps a second were trained."""
 
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """A cell of a table.
-
-    Attributes:
-        text: What it says.
-        mood: ``"good"``, ``"bad"``, ``"quiet"`` or nothing.
-        detail: A second, smaller line, an interval for example.
-        share: A number between 0 and 1 that the report draws as a bar below the text.
-    """
-
-    text: str
-    mood: str = ""
-    detail: str = ""
-    share: float | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """A table, and the sentences that tell a newcomer how to read it.
-
-    Attributes:
-        title: Its heading.
-        lead: How to read it.
-        columns: The columns' names; the first ``words`` of them hold words, the others numbers.
-        rows: The cells.
-        words: How many leading columns hold words.
-        details: Columns that stand in the report only, where there is room for them.
-        notes: Remarks below the table.
-    """
-
-    title: str
-    lead: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
-    words: int
-    details: Sequence[str] = ()
-    notes: Sequence[str] = ()
+DETAILS = ("seeds", "run", "memory", "bar", "our memory", "peer's memory")
+"""Columns that stand in the report only, where there is room for them."""
 
 
 def tables(rows: Sequence[Row]) -> list[Table]:
@@ -85,6 +44,12 @@ def _find(group: Iterable[Row], metric: str) -> Row | None:
 def _notes(rows: Iterable[Row]) -> list[str]:
     """Collect the remarks of the rows, each once, with the problem they belong to."""
     return list(dict.fromkeys(f"{row.problem}: {row.note}" for row in rows if row.note))
+
+
+def _value(row: Row) -> str:
+    """Write a row's value, and on a line of its own its interval."""
+    span = interval(row.ci_low, row.ci_high, row.unit)
+    return quantity(row.value, row.unit) + (f"\n{span}" if span else "")
 
 
 def _name(row: Row) -> list[Cell]:
@@ -118,19 +83,18 @@ def _scores(rows: Sequence[Row], title: str, lead: str) -> Table:
     columns = ["algorithm", "problem", "metric", "score", "reference"]
     columns += [name.removeprefix(BASELINE) for name in baselines]
     columns += ["seeds", "steps/s", "compile", "run", "memory"]
-    return Table(title, lead, columns, lines, 3, ("seeds", "run", "memory"), _notes(rows))
+    return Table(title, lead, columns, lines, 3, _notes(rows))
 
 
 def _score(row: Row, baselines: dict[str, float | None]) -> Cell:
     """Make the cell of a score; its share is how far it is from the random to the best baseline."""
-    text, detail = quantity(row.value, row.unit), interval(row.ci_low, row.ci_high, row.unit)
     low, high = (baselines.get(BASELINE + name) for name in ("random", "optimal"))
     if row.value is None:
         return Cell("failed", "bad")
     share = None
     if low is not None and high is not None and low != high:
         share = min(max((row.value - low) / (high - low), 0.0), 1.0)
-    return Cell(text, detail=detail, share=share)
+    return Cell(_value(row), share=share)
 
 
 def quick_table(rows: Sequence[Row]) -> Table:
@@ -183,12 +147,11 @@ def speed_table(rows: Sequence[Row]) -> Table:
 
 def _limited(row: Row) -> Cell:
     """Make the cell of a measurement that may have an upper limit."""
-    text, detail = quantity(row.value, row.unit), interval(row.ci_low, row.ci_high, row.unit)
     if row.value is None:
         return Cell("failed", "bad")
     if row.reference is None:
-        return Cell(text, detail=detail)
-    return Cell(text, "good" if row.value <= row.reference else "bad", detail)
+        return Cell(_value(row))
+    return Cell(_value(row), "good" if row.value <= row.reference else "bad")
 
 
 def peers_table(rows: Sequence[Row]) -> Table:
@@ -225,7 +188,6 @@ def peers_table(rows: Sequence[Row]) -> Table:
         ),
         lines,
         2,
-        ("our memory", "peer's memory", "bar"),
         notes,
     )
 
@@ -233,9 +195,7 @@ def peers_table(rows: Sequence[Row]) -> Table:
 def _speed_up(row: Row) -> Cell:
     if row.value is None:
         return Cell("none, see below", "bad")
-    mood = "good" if row.value >= (row.reference or 0.0) else "bad"
-    detail = interval(row.ci_low, row.ci_high, row.unit)
-    return Cell(quantity(row.value, row.unit), mood, detail)
+    return Cell(_value(row), "good" if row.value >= (row.reference or 0.0) else "bad")
 
 
 TABLES: dict[str, Callable[[Sequence[Row]], Table]] = {
@@ -245,32 +205,26 @@ TABLES: dict[str, Callable[[Sequence[Row]], Table]] = {
     "speed": speed_table,
 }
 
-_STYLES = {"good": "green", "bad": "red", "quiet": "dim"}
 
-
-def to_rich(table: Table) -> Group:
-    """Return the table for `rich` to print, narrow enough for a terminal.
-
-    The columns of words become one, and the columns of `Table.details` are left out.
-    """
-    rich = RichTable(box=SIMPLE_HEAD, title=table.title, title_justify="left", title_style="bold")
-    rich.add_column("measured", overflow="fold")
+def for_terminal(table: Table) -> Table:
+    """Make a table narrow: columns of words become one, intervals break, `DETAILS` go."""
     shown = [
         index
         for index, column in enumerate(table.columns)
-        if index >= table.words and column not in table.details
+        if index >= table.words and column not in DETAILS
     ]
-    for index in shown:
-        rich.add_column(table.columns[index], justify="right")
-    for row in table.rows:
-        words = Text("\n").join(map(_to_text, row[: table.words]))
-        rich.add_row(words, *(_to_text(row[index]) for index in shown))
-    notes = [Text(f"· {note}", style="dim") for note in table.notes]
-    return Group(rich, *notes)
-
-
-def _to_text(cell: Cell) -> Text:
-    text = Text(cell.text, style=_STYLES.get(cell.mood, ""))
-    if cell.detail:
-        text.append(f"\n{cell.detail}", style="dim")
-    return text
+    return dataclasses.replace(
+        table,
+        columns=["measured", *(table.columns[index] for index in shown)],
+        rows=[
+            [
+                Cell("\n".join(cell.text for cell in row[: table.words])),
+                *(
+                    dataclasses.replace(row[index], text=row[index].text.replace(", ", ",\n"))
+                    for index in shown
+                ),
+            ]
+            for row in table.rows
+        ],
+        words=1,
+    )
