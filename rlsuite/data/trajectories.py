@@ -46,7 +46,16 @@ class Trajectories(NamedTuple):
 
 
 def mask(trajectories: Trajectories) -> Bool[Array, "trajectory time"]:
-    """True where a step is real, false where it is padding."""
+    """True where a step is real, false where it is padding.
+
+    Args:
+        trajectories: the demonstrations.
+
+    Example:
+        >>> zeros = jnp.zeros((2, 3), int)
+        >>> mask(Trajectories(zeros, zeros, jnp.array([1, 3]))).tolist()
+        [[True, False, False], [True, True, True]]
+    """
     return jnp.arange(trajectories.states.shape[1]) < trajectories.lengths[:, None]
 
 
@@ -222,6 +231,14 @@ def save(path: str | os.PathLike[str], trajectories: Trajectories) -> None:
 
     Raises:
         ValueError: if the trajectories do not fit together (see :func:`check`).
+
+    Example:
+        >>> one = Trajectories(jnp.array([[0, 1]]), jnp.array([[1, 0]]), jnp.array([2]))
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     save(f"{directory}/expert.npz", one)
+        ...     load(f"{directory}/expert.npz").states.tolist()
+        [[0, 1]]
     """
     check(trajectories)
     path = Path(path)
@@ -285,6 +302,13 @@ def check(
     Raises:
         ValueError: if the shapes differ, a length is outside 1 … time, a real step has a state or
             an action out of range, or another step than the last has no action.
+
+    Example:
+        >>> one = Trajectories(jnp.array([[0, 7]]), jnp.array([[1, 0]]), jnp.array([2]))
+        >>> check(one, num_states=5)
+        Traceback (most recent call last):
+        ...
+        ValueError: states contains 7: it must be between 0 and 4
     """
     states, actions, lengths = (np.asarray(part) for part in trajectories)
     if states.ndim != 2 or states.shape != actions.shape or lengths.shape != states.shape[:1]:

@@ -26,10 +26,13 @@ from jaxtyping import Array, Bool, Float, Int
 from rlsuite.ops import tabular
 
 ACTIONS = ("up", "down", "left", "right", "stay")
+"""The actions by number."""
+
 MOVES = np.array([[-1, 0], [1, 0], [0, -1], [0, 1], [0, 0]])
 """The (row, column) steps of the actions."""
 
 Obstacles = Literal["walls", "penalties"]
+"""Whether obstacles cannot be entered, or can be at a price."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -92,7 +95,11 @@ class Layout:
     def parse(cls, text: str) -> "Layout":
         """Read a layout from text: '.' is free, 'G' a goal, '#' an obstacle; a line per row.
 
-        Blank lines and space around lines are ignored.
+        Args:
+            text: the rows; blank lines and space around lines are ignored.
+
+        Returns:
+            The layout; `str` turns it back into text.
 
         Raises:
             ValueError: if the lines differ in length, or a character means nothing.
@@ -110,7 +117,15 @@ class Layout:
 
     @classmethod
     def stack(cls, layouts: "list[Layout]") -> "Layout":
-        """Stack layouts of one size along a new leading axis."""
+        """Stack layouts along a new leading axis.
+
+        Args:
+            layouts: layouts of one size.
+
+        Example:
+            >>> Layout.stack([Layout.parse("..G"), Layout.parse("G#.")]).goal.shape
+            (2, 1, 3)
+        """
         return cls(
             np.stack([layout.goal for layout in layouts]),
             np.stack([layout.obstacle for layout in layouts]),
@@ -224,7 +239,16 @@ def gridworld(
 
 
 def check_probability(name: str, value: float | Array, *, closed: bool) -> None:
-    """Refuse a number outside [0, 1], or [0, 1) if not closed; tracers pass."""
+    """Refuse a number that is no probability; tracers pass.
+
+    Args:
+        name: what the number is called.
+        value: the number.
+        closed: whether 1 is allowed.
+
+    Raises:
+        ValueError: if the number is outside [0, 1], or [0, 1) if not closed.
+    """
     if isinstance(value, jax.core.Tracer):
         return
     if not (0.0 <= float(value) < 1.0 or (closed and float(value) == 1.0)):

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-Problem = TypeVar("Problem")
+_Problem = TypeVar("_Problem")
 
 
-def stack(problems: Sequence[Problem]) -> Problem:
+def stack(problems: Sequence[_Problem]) -> _Problem:
     """Stack pytrees of one structure and one shape along a new leading axis.
 
     Args:

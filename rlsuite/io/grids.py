@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ArrayLike = jax.Array | np.ndarray | Sequence[float]
-Coordinate = float | np.integer
+"""Numbers in any of the usual forms."""
+
+_Coordinate = float | np.integer
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 _PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#F0E442", "#0072B2", "#D55E00", "#999999")
@@ -136,6 +138,13 @@ def draw_grid(axes: "Axes", panel: Panel) -> None:
 
     Raises:
         ValueError: if a part of the panel does not fit its grid.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> axes = Figure().add_subplot()
+        >>> draw_grid(axes, Panel((3, 5), title="an empty grid"))
+        >>> axes.get_title()
+        'an empty grid'
     """
     _check(panel)
     rows, columns = panel.shape
@@ -171,6 +180,11 @@ def animate_rollout(
 
     Raises:
         ValueError: if the panel has no path, or does not fit its grid.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     animate_rollout(f"{directory}/walk.gif", Panel((1, 3), path=[0, 1, 2]))
     """
     from matplotlib.animation import PillowWriter
 
@@ -325,7 +339,7 @@ def _draw_trail(
 
 
 def _add_disc(
-    axes: "Axes", row: Coordinate, column: Coordinate, radius: float, **style: Any
+    axes: "Axes", row: _Coordinate, column: _Coordinate, radius: float, **style: Any
 ) -> Any:
     from matplotlib.patches import Circle
 
