@@ -1,12 +1,40 @@
-"""Bellman operators, hard and soft."""
+"""Bellman operators, hard and soft.
+
+With temperature τ the value of a state is the maximum, over distributions π of its actions, of the
+expected action value plus τ times the entropy of π:
+
+    V(s) = max_π Σ_a π(a) Q(s,a) + τ H(π) = τ log Σ_a exp(Q(s,a)/τ),    π(a|s) = exp((Q − V)/τ),
+
+which tends to the hard V(s) = max_a Q(s,a) as τ → 0; a temperature of None is that limit. How the
+entropy of the dynamics counts is a second choice:
+
+    "causal":     Q(s,a) = r + γ E[V(s')|s,a]                  (maximum causal entropy)
+    "trajectory": Q(s,a) = r + γ τ log E[exp(V(s')/τ)|s,a]     (maximum entropy of trajectories)
+
+For deterministic dynamics they agree. For stochastic ones the second weighs a path by its
+probability under the dynamics times the exponential of its reward, as if the dynamics' luck could
+be chosen; it is the model of Ziebart (2008), kept for comparison.
+
+Reference:
+    Ziebart, Maas, Bagnell and Dey (2008), "Maximum entropy inverse reinforcement learning",
+    equations 4-5 and algorithm 1 ("trajectory").
+    Ziebart (2010), "Modeling purposeful adaptive behavior with the principle of maximum causal
+    entropy", thesis, theorem 6.8 ("causal").
+    Haarnoja, Tang, Abbeel and Levine (2017), "Reinforcement learning with deep energy-based
+    policies", equations 2-6 (the discounted soft Bellman equation).
+"""
+
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rlsuite.ops.tabular.mdp import MDP, allowed_actions, standardise, terminal_values
+from rlsuite.ops.tabular.transitions import log_expect_exp
 
 Scalar = float | Float[Array, ""]
+Entropy = Literal["causal", "trajectory"]
 
 
 def action_values(
@@ -14,17 +42,35 @@ def action_values(
     values: Float[Array, " state"],
     *,
     temperature: Scalar | None = None,
-    entropy: str = "causal",
+    entropy: Entropy = "causal",
 ) -> Float[Array, "state action"]:
-    """Q(s,a) = r(s,a) + γ E[V(s')|s,a]; at a terminal state, its value for every action."""
+    """One step of lookahead, Q(s,a) = r(s,a) + γ E[V(s')|s,a].
+
+    Args:
+        mdp: The decision process.
+        values: V, ``[state]``.
+        temperature: τ, in units of reward; needed for entropy "trajectory" only.
+        entropy: "causal", or "trajectory" for γ τ log E[exp(V/τ)] in place of γ E[V].
+
+    Returns:
+        Q, ``[state, action]``: finite for disallowed actions too (what they would be worth), and
+        at a terminal state its value for every action.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from rlsuite.ops import tabular
+        >>> ring = tabular.Gather(jnp.array([[0, 1], [1, 2], [2, 0]]))
+        >>> mdp = tabular.MDP(ring, jnp.array([0.0, 0.0, 1.0]), jnp.ones(3) / 3, discount=0.5)
+        >>> tabular.action_values(mdp, jnp.array([0.0, 0.0, 2.0])).tolist()
+        [[0.0, 0.0], [0.0, 1.0], [2.0, 1.0]]
+    """
     mdp = standardise(mdp)
     values = values.astype(mdp.reward.dtype)
     if entropy == "causal":
         future = mdp.transition.expect(values)
     else:
         tau = jnp.asarray(temperature, values.dtype)
-        top = jax.lax.stop_gradient(jnp.max(values))
-        future = top + tau * jnp.log(mdp.transition.expect(jnp.exp((values - top) / tau)))
+        future = tau * log_expect_exp(mdp.transition, values / tau)
     reward = mdp.reward if mdp.reward.ndim == 2 else mdp.reward[:, None]
     q = reward + mdp.discount * future
     if mdp.terminal is None:
@@ -32,44 +78,79 @@ def action_values(
     return jnp.where(mdp.terminal[:, None], terminal_values(mdp)[:, None], q)
 
 
-def _masked(mdp: MDP, q: Float[Array, "state action"]) -> Float[Array, "state action"]:
-    allowed = allowed_actions(mdp)
-    return q if allowed is None else jnp.where(allowed, q, -jnp.inf)
-
-
-def _log_sum_exp(x: Float[Array, "state action"]) -> Float[Array, " state"]:
-    top = jax.lax.stop_gradient(jnp.max(x, axis=1))
-    return top + jnp.log(jnp.sum(jnp.exp(x - top[:, None]), axis=1))
-
-
 def backup(
     mdp: MDP, q: Float[Array, "state action"], temperature: Scalar | None = None
 ) -> Float[Array, " state"]:
-    """V(s) = max_a Q(s,a), or τ log Σ_a exp(Q(s,a)/τ) over the allowed actions."""
-    masked = _masked(mdp, q)
+    """The value of acting well, max_a Q(s,a), or τ log Σ_a exp(Q(s,a)/τ).
+
+    Args:
+        mdp: The decision process, for its masks and terminal states.
+        q: Q, ``[state, action]``.
+        temperature: τ, in units of reward; None for the maximum.
+
+    Returns:
+        V, ``[state]``.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from rlsuite.ops import tabular
+        >>> ring = tabular.Gather(jnp.array([[0, 1], [1, 2], [2, 0]]))
+        >>> mdp = tabular.MDP(ring, jnp.array([0.0, 0.0, 1.0]), jnp.ones(3) / 3, discount=0.5)
+        >>> tabular.backup(mdp, jnp.array([[0.0, 1.0], [3.0, 2.0], [0.0, 0.0]])).tolist()
+        [1.0, 3.0, 0.0]
+    """
     if temperature is None:
-        values = jnp.max(masked, axis=1)
+        values = jnp.max(_mask(mdp, q), axis=1)
     else:
         tau = jnp.asarray(temperature, q.dtype)
-        values = tau * _log_sum_exp(masked / tau)
+        values = tau * _log_sum_exp(_mask(mdp, q / tau))
     if mdp.terminal is None:
         return values
-    return jnp.where(mdp.terminal, terminal_values(mdp).astype(q.dtype), values)
+    return jnp.where(jnp.asarray(mdp.terminal), terminal_values(mdp).astype(q.dtype), values)
 
 
 def log_policy(
     mdp: MDP, q: Float[Array, "state action"], temperature: Scalar | None = None
 ) -> Float[Array, "state action"]:
-    """Log π(a|s): the softmax of Q/τ, or the greedy policy with ties shared uniformly."""
-    allowed = allowed_actions(mdp)
+    """The policy that :func:`backup` values, log π(a|s).
+
+    With a temperature, (Q(s,a) − V(s))/τ. Without, the greedy policy: actions within rounding of
+    the best, |Q|·ε^¾ with the float type's ε, share its probability uniformly.
+
+    Args:
+        mdp: The decision process, for its masks and terminal states.
+        q: Q, ``[state, action]``.
+        temperature: τ, in units of reward; None for the greedy policy.
+
+    Returns:
+        log π, ``[state, action]``: −inf for disallowed actions, uniform at terminal states (where
+        nothing is done).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from rlsuite.ops import tabular
+        >>> ring = tabular.Gather(jnp.array([[0, 1], [1, 2], [2, 0]]))
+        >>> mdp = tabular.MDP(ring, jnp.array([0.0, 0.0, 1.0]), jnp.ones(3) / 3, discount=0.5)
+        >>> greedy = tabular.log_policy(mdp, jnp.array([[0.0, 1.0], [3.0, 2.0], [1.0, 1.0]]))
+        >>> jnp.exp(greedy).tolist()
+        [[0.0, 1.0], [1.0, 0.0], [0.5, 0.5]]
+    """
     if temperature is None:
-        masked = _masked(mdp, q)
+        masked = _mask(mdp, q)
         top = jnp.max(masked, axis=1, keepdims=True)
-        slack = jnp.finfo(q.dtype).eps ** 0.75 * jnp.abs(top)
-        ties = masked >= top - slack
-        count = jnp.sum(ties, axis=1, keepdims=True).astype(q.dtype)
-        return jnp.where(ties, -jnp.log(count), -jnp.inf)
-    tau = jnp.asarray(temperature, q.dtype)
-    logits = q / tau
-    log_probability = logits - _log_sum_exp(_masked(mdp, logits))[:, None]
-    return log_probability if allowed is None else jnp.where(allowed, log_probability, -jnp.inf)
+        best = masked >= top - jnp.finfo(q.dtype).eps ** 0.75 * jnp.abs(top)
+        count = jnp.sum(best, axis=1, keepdims=True).astype(q.dtype)
+        return jnp.where(best, -jnp.log(count), -jnp.inf)
+    logits = q / jnp.asarray(temperature, q.dtype)
+    return _mask(mdp, logits - _log_sum_exp(_mask(mdp, logits))[:, None])
+
+
+def _mask(mdp: MDP, scores: Float[Array, "state action"]) -> Float[Array, "state action"]:
+    allowed = allowed_actions(mdp)
+    return scores if allowed is None else jnp.where(allowed, scores, -jnp.inf)
+
+
+def _log_sum_exp(scores: Float[Array, "state action"]) -> Float[Array, " state"]:
+    """Over actions, of which at least one is finite."""
+    top = jax.lax.stop_gradient(jnp.max(scores, axis=1))
+    return top + jnp.log(jnp.sum(jnp.exp(scores - top[:, None]), axis=1))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rlsuite.ops.tabular import bellman
-from rlsuite.ops.tabular.bellman import Scalar, action_values, backup
+from rlsuite.ops.tabular.bellman import Entropy, Scalar, action_values, backup
 from rlsuite.ops.tabular.mdp import MDP, standardise
 from rlsuite.ops.tabular.transitions import push
 from rlsuite.ops.tabular.visitation import Visitation
@@ -27,7 +27,7 @@ def backward_induction(
     horizon: int,
     *,
     temperature: Scalar | None = None,
-    entropy: str = "causal",
+    entropy: Entropy = "causal",
     final_values: Float[Array, " state"] | None = None,
 ) -> FiniteSolution:
     """V_t = T V_{t+1} from V_H = ``final_values`` (0)."""

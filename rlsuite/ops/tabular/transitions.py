@@ -5,13 +5,14 @@ expectation,
 
     (P V)(s,a) = Σ_{s'} P(s'|s,a) V(s'),
 
-so that is all a transition has to define (``expect``). Everything else follows from its linearity:
-the flow of visits forward in time is the transpose Pᵀ (:func:`push`), the expected reward of a
-transition reward is the diagonal of P applied to its columns (:func:`expected_reward`), and the
-row P(·|s,a) that a sample is drawn from is Pᵀ applied to one unit of flow.
+so that is all a kernel has to define (``expect``). The rest follows from its linearity: the flow
+of visits forward in time is the transpose Pᵀ (:func:`push`), the expectation of a transition
+reward is a sum over columns P 1_{s'} (:func:`expected_reward`), and the row P(·|s,a) that a sample
+is drawn from is Pᵀ applied to one unit of flow.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
@@ -24,9 +25,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 class Transition(Protocol):
     """What dynamic programming needs of P(s'|s,a); a pytree.
 
-    A class of one's own needs ``num_states``, ``num_actions`` and ``expect``, linear in its
-    argument. ``sample`` is for environments; :class:`Operator` shows how it follows from
-    ``expect``.
+    ``expect`` must be linear in its argument and traceable by JAX. ``sample`` is only for
+    environments. A function of one's own needs no class: see :class:`Operator`.
     """
 
     @property
@@ -77,6 +77,15 @@ class Dense:
         """The expected value of the next state, E[V(s')|s,a]."""
         return jnp.asarray(self.probabilities, values.dtype) @ values
 
+    def log_expect_exp(self, values: Float[Array, " state"]) -> Float[Array, "state action"]:
+        """Log E[exp V(s')|s,a], shifted by the largest value within each row's support."""
+        probabilities = jnp.asarray(self.probabilities, values.dtype)
+        support = jnp.where(probabilities > 0, values, -jnp.inf)
+        shift = jax.lax.stop_gradient(jnp.max(support, axis=2))
+        # Values outside the support may exceed the shift; they are weighted by 0, not by 0·inf.
+        ratios = jnp.exp(jnp.minimum(values - shift[:, :, None], _largest_exponent(values.dtype)))
+        return shift + jnp.log(jnp.sum(probabilities * ratios, axis=2))
+
     def sample(
         self, key: PRNGKeyArray, state: Int[Array, ""], action: Int[Array, ""]
     ) -> Int[Array, ""]:
@@ -90,13 +99,13 @@ class Gather:
     """A kernel given by a table of next states, with an optional slip of the action.
 
     With probability ε ("slip") the action is replaced by one drawn uniformly from all A actions,
-    the chosen one included:
+    the chosen one and the disallowed ones included:
 
         P(s'|s,a) = (1−ε) 1[s' = n(s,a)] + ε/A Σ_b 1[s' = n(s,b)].
 
     Args:
         next_states: n(s,a), ``[state, action]``, integers.
-        slip: ε in [0, 1]; a float, or a scalar array (differentiable).
+        slip: ε in [0, 1], a scalar (differentiable); None if there is none, which costs nothing.
 
     Example:
         >>> import jax.numpy as jnp
@@ -106,7 +115,7 @@ class Gather:
     """
 
     next_states: Any
-    slip: Any = 0.0
+    slip: Any = None
 
     @property
     def num_states(self) -> int:
@@ -120,18 +129,36 @@ class Gather:
 
     def expect(self, values: Float[Array, " state"]) -> Float[Array, "state action"]:
         """The expected value of the next state, E[V(s')|s,a]."""
-        slip = jnp.asarray(self.slip, values.dtype)
         reached = values[jnp.asarray(self.next_states)]
+        if self.slip is None:
+            return reached
+        slip = jnp.asarray(self.slip, values.dtype)
         return (1 - slip) * reached + slip * jnp.mean(reached, axis=1, keepdims=True)
+
+    def log_expect_exp(self, values: Float[Array, " state"]) -> Float[Array, "state action"]:
+        """Log E[exp V(s')|s,a], shifted in each entry by its own largest term."""
+        reached = values[jnp.asarray(self.next_states)]
+        if self.slip is None:
+            return reached
+        slip = jnp.asarray(self.slip, values.dtype)
+        top = jax.lax.stop_gradient(jnp.max(reached, axis=1, keepdims=True))
+        shift = jnp.maximum(
+            jax.lax.stop_gradient(reached), top + jax.lax.stop_gradient(jnp.log(slip))
+        )
+        scale = jnp.exp(jnp.minimum(top - shift, _largest_exponent(values.dtype)))
+        slipped = jnp.mean(jnp.exp(reached - top), axis=1, keepdims=True)
+        return shift + jnp.log((1 - slip) * jnp.exp(reached - shift) + slip * scale * slipped)
 
     def sample(
         self, key: PRNGKeyArray, state: Int[Array, ""], action: Int[Array, ""]
     ) -> Int[Array, ""]:
         """A next state drawn from P(·|s,a)."""
-        slip_key, action_key = jax.random.split(key)
-        slipped = jax.random.bernoulli(slip_key, self.slip)
-        other = jax.random.randint(action_key, (), 0, self.num_actions)
-        return jnp.asarray(self.next_states)[state, jnp.where(slipped, other, action)]
+        if self.slip is not None:
+            slip_key, action_key = jax.random.split(key)
+            slipped = jax.random.bernoulli(slip_key, self.slip)
+            other = jax.random.randint(action_key, (), 0, self.num_actions, action.dtype)
+            action = jnp.where(slipped, other, action)
+        return jnp.asarray(self.next_states)[state, action]
 
 
 @jax.tree_util.register_dataclass
@@ -212,14 +239,51 @@ def expected_reward(
         >>> expected_reward(ring, arrival).tolist()
         [[0.0, 1.0], [1.0, 2.0], [2.0, 0.0]]
     """
+    if isinstance(transition, Dense):
+        probabilities = jnp.asarray(transition.probabilities, reward.dtype)
+        return jnp.sum(probabilities * reward, axis=2)
 
     def add_column(
         total: Float[Array, "state action"], state: Int[Array, ""]
     ) -> tuple[Float[Array, "state action"], None]:
-        arrives = jnp.arange(transition.num_states) == state
-        probability = transition.expect(arrives.astype(reward.dtype))
-        return total + probability * reward[:, :, state], None
+        column = jnp.arange(transition.num_states) == state
+        return total + transition.expect(column.astype(reward.dtype)) * reward[:, :, state], None
 
     states = jnp.arange(transition.num_states)
     total, _ = jax.lax.scan(add_column, jnp.zeros(reward.shape[:2], reward.dtype), states)
     return total
+
+
+def log_expect_exp(
+    transition: Transition, values: Float[Array, " state"]
+) -> Float[Array, "state action"]:
+    """The certainty equivalent of an exponential utility, log E[exp V(s')|s,a].
+
+    A transition's own ``log_expect_exp`` is used where it has one. Else ``expect`` is applied to
+    exp(V − max V), in which values lower than the largest by more than the range of exponents (708
+    in float64, 87 in float32) count as being that much lower.
+
+    Args:
+        transition: P.
+        values: V, ``[state]``.
+
+    Returns:
+        ``[state, action]``.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> ring = Gather(jnp.array([[0, 1], [1, 2], [2, 0]]))
+        >>> log_expect_exp(ring, jnp.array([0.0, 1.0, 2.0])).tolist()
+        [[0.0, 1.0], [1.0, 2.0], [2.0, 0.0]]
+    """
+    own = getattr(transition, "log_expect_exp", None)
+    if own is not None:
+        return own(values)
+    top = jax.lax.stop_gradient(jnp.max(values))
+    least = jnp.finfo(values.dtype).tiny
+    return top + jnp.log(jnp.maximum(transition.expect(jnp.exp(values - top)), least))
+
+
+def _largest_exponent(dtype: Any) -> float:
+    """An exponent whose exponential is finite, with room to be multiplied."""
+    return 0.5 * math.log(float(jnp.finfo(dtype).max))
