@@ -11,6 +11,7 @@ have done after its end is unknown; `tail` says what to assume.
 import os
 import zipfile
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -59,6 +60,7 @@ def mask(trajectories: Trajectories) -> Bool[Array, "trajectory time"]:
     return jnp.arange(trajectories.states.shape[1]) < trajectories.lengths[:, None]
 
 
+@partial(jax.jit, static_argnums=(1, 2))
 def state_action_counts(
     trajectories: Trajectories, num_states: int, num_actions: int
 ) -> Float[Array, "state action"]:
@@ -124,6 +126,17 @@ def empirical_visitation(
             raise ValueError(f"discount is {discount}: it must be in [0, 1]")
         if tail == "repeat" and float(discount) == 1.0:
             raise ValueError("discount is 1: with the tail 'repeat' it must be below")
+    return _empirical_visitation(trajectories, num_states, num_actions, discount, tail)
+
+
+@partial(jax.jit, static_argnums=(1, 2, 4))
+def _empirical_visitation(
+    trajectories: Trajectories,
+    num_states: int,
+    num_actions: int,
+    discount: float | Float[Array, ""],
+    tail: str,
+) -> tabular.Visitation:
     discount = jnp.asarray(discount, dtype=float)
     index, acted = _state_action_index(trajectories, num_actions)
     real = mask(trajectories)
@@ -145,6 +158,7 @@ def empirical_visitation(
     )
 
 
+@partial(jax.jit, static_argnums=(1, 2, 4))
 def empirical_visitation_over_time(
     trajectories: Trajectories,
     num_states: int,

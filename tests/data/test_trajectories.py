@@ -59,9 +59,7 @@ def test_visitation_agrees_with_sums_over_the_steps(demonstrations, tail):
             states[state] += weight / 3
             if action != NO_ACTION:
                 state_actions[state, action] += weight / 3
-    visits = jax.jit(empirical_visitation, static_argnums=(1, 2), static_argnames="tail")(
-        demonstrations, 3, 2, DISCOUNT, tail=tail
-    )
+    visits = empirical_visitation(demonstrations, 3, 2, DISCOUNT, tail=tail)
     np.testing.assert_allclose(visits.states, states, rtol=1e-6)
     np.testing.assert_allclose(visits.state_actions, state_actions, rtol=1e-6)
 

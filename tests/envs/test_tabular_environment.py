@@ -97,11 +97,10 @@ def test_episodes_start_as_the_mdp_says():
 def play(mdp, start, actions):
     """The rewards of a fixed sequence of actions, until the episode terminates."""
     environment, params = make(mdp)
+    step = jax.jit(environment.step_env)
     state, rewards = EnvState(time=jnp.int32(0), state=jnp.int32(start)), []
     for action in actions:
-        _, state, reward, terminated, _ = environment.step_env(
-            jax.random.key(0), state, action, params
-        )
+        _, state, reward, terminated, _ = step(jax.random.key(0), state, action, params)
         rewards.append(float(reward))
         if terminated:
             break
