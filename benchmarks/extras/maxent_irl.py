@@ -30,8 +30,8 @@ def _row(problem: str, metric: str, value: float, *, suite: str = "speed", **fie
 
 
 def _estimate_row(problem: str, metric: str, estimate: statistics.Estimate, **fields: Any) -> Row:
-    interval = {"ci_low": estimate.low, "ci_high": estimate.high}
-    return _row(problem, metric, estimate.value, **interval, **fields)
+    value, low, high = estimate
+    return _row(problem, metric, value, ci_low=low, ci_high=high, **fields)
 
 
 def _time_row(problem: str, metric: str, call: TimedCall, limit: float | None = None) -> Row:
