@@ -20,7 +20,18 @@ DETAILS = ("seeds", "run", "memory", "bar", "our memory", "peer's memory")
 """Columns that stand in the report only, where there is room for them."""
 
 
-def tables(rows: Sequence[Row]) -> list[Table]:
+@dataclasses.dataclass(frozen=True)
+class SuiteTable(Table):
+    """A table of a suite.
+
+    Attributes:
+        baselines: Columns that hold the scores of baselines; the terminal shows them as one.
+    """
+
+    baselines: Sequence[str] = ()
+
+
+def tables(rows: Sequence[Row]) -> list[SuiteTable]:
     """Make the tables of every suite that has rows, in the order in which a newcomer reads them."""
     made = []
     for suite, make in TABLES.items():
@@ -56,9 +67,12 @@ def _name(row: Row) -> list[Cell]:
     return [Cell(row.algorithm, "quiet"), Cell(row.problem)]
 
 
-def _scores(rows: Sequence[Row], title: str, lead: str) -> Table:
+def _scores(rows: Sequence[Row], title: str, lead: str) -> SuiteTable:
     """Make a table with a line per problem: score, reference, baselines, speed and times."""
-    baselines = list(dict.fromkeys(row.metric for row in rows if row.metric.startswith(BASELINE)))
+    baselines = sorted(
+        {row.metric for row in rows if row.metric.startswith(BASELINE)},
+        key=lambda name: (name != BASELINE + "random", name != BASELINE + "optimal", name),
+    )
     lines = []
     for group in _groups(rows):
         speed = _find(group, SPEED)
@@ -80,10 +94,10 @@ def _scores(rows: Sequence[Row], title: str, lead: str) -> Table:
                     Cell(memory(row.peak_bytes), "quiet"),
                 ]
             )
-    columns = ["algorithm", "problem", "metric", "score", "reference"]
-    columns += [name.removeprefix(BASELINE) for name in baselines]
+    names = [name.removeprefix(BASELINE) for name in baselines]
+    columns = ["algorithm", "problem", "metric", "score", "reference", *names]
     columns += ["seeds", "steps/s", "compile", "run", "memory"]
-    return Table(title, lead, columns, lines, 3, _notes(rows))
+    return SuiteTable(title, lead, columns, lines, 3, _notes(rows), names)
 
 
 def _score(row: Row, baselines: dict[str, float | None]) -> Cell:
@@ -97,7 +111,7 @@ def _score(row: Row, baselines: dict[str, float | None]) -> Cell:
     return Cell(_value(row), share=share)
 
 
-def quick_table(rows: Sequence[Row]) -> Table:
+def quick_table(rows: Sequence[Row]) -> SuiteTable:
     """Make the table of the suite ``quick``."""
     return _scores(
         rows,
@@ -109,7 +123,7 @@ def quick_table(rows: Sequence[Row]) -> Table:
     )
 
 
-def scores_table(rows: Sequence[Row]) -> Table:
+def scores_table(rows: Sequence[Row]) -> SuiteTable:
     """Make the table of the suite ``scores``."""
     return _scores(
         rows,
@@ -120,7 +134,7 @@ def scores_table(rows: Sequence[Row]) -> Table:
     )
 
 
-def speed_table(rows: Sequence[Row]) -> Table:
+def speed_table(rows: Sequence[Row]) -> SuiteTable:
     """Make the table of the suite ``speed``."""
     lines = [
         [
@@ -133,7 +147,7 @@ def speed_table(rows: Sequence[Row]) -> Table:
         ]
         for row in rows
     ]
-    return Table(
+    return SuiteTable(
         "Speed, memory and scaling",
         "How long one call takes once it is compiled (median and 95 % interval), how long "
         "compiling takes, and how much memory the compiled program needs. The limit is one that we "
@@ -154,7 +168,7 @@ def _limited(row: Row) -> Cell:
     return Cell(_value(row), "good" if row.value <= row.reference else "bad")
 
 
-def peers_table(rows: Sequence[Row]) -> Table:
+def peers_table(rows: Sequence[Row]) -> SuiteTable:
     """Make the table of the suite ``peers``."""
     lines, notes = [], []
     for group in _groups(rows):
@@ -176,7 +190,7 @@ def peers_table(rows: Sequence[Row]) -> Table:
                 Cell(number(difference.value if difference else None), "quiet"),
             ]
         )
-    return Table(
+    return SuiteTable(
         "Against other libraries",
         "The same computation by us and by another library, in turn on the same machine (median of "
         "interleaved runs, 95 % interval). A speed-up counts only if both results agree; the last "
@@ -198,7 +212,7 @@ def _speed_up(row: Row) -> Cell:
     return Cell(_value(row), "good" if row.value >= (row.reference or 0.0) else "bad")
 
 
-TABLES: dict[str, Callable[[Sequence[Row]], Table]] = {
+TABLES: dict[str, Callable[[Sequence[Row]], SuiteTable]] = {
     "quick": quick_table,
     "scores": scores_table,
     "peers": peers_table,
@@ -206,25 +220,29 @@ TABLES: dict[str, Callable[[Sequence[Row]], Table]] = {
 }
 
 
-def for_terminal(table: Table) -> Table:
-    """Make a table narrow: columns of words become one, intervals break, `DETAILS` go."""
-    shown = [
+def for_terminal(table: SuiteTable) -> Table:
+    """Make a table narrow: words, and baselines, share a column; intervals break; details go."""
+    columns = list(table.columns)
+    numbers = [
         index
-        for index, column in enumerate(table.columns)
-        if index >= table.words and column not in DETAILS
+        for index, column in enumerate(columns)
+        if index >= table.words and column not in (*DETAILS, *table.baselines)
     ]
-    return dataclasses.replace(
-        table,
-        columns=["measured", *(table.columns[index] for index in shown)],
-        rows=[
-            [
-                Cell("\n".join(cell.text for cell in row[: table.words])),
-                *(
-                    dataclasses.replace(row[index], text=row[index].text.replace(", ", ",\n"))
-                    for index in shown
-                ),
-            ]
-            for row in table.rows
-        ],
-        words=1,
+    baselines = [columns.index(name) for name in table.baselines]
+    rows = []
+    for row in table.rows:
+        words = Cell("\n".join(cell.text for cell in row[: table.words]))
+        values = [
+            dataclasses.replace(row[index], text=row[index].text.replace(", ", ",\n"))
+            for index in numbers
+        ]
+        known = "\n".join(f"{columns[index]} {row[index].text}" for index in baselines)
+        rows.append([words, *values, *([Cell(known, "quiet")] if baselines else [])])
+    shown = ["measured", *(columns[index] for index in numbers)]
+    return Table(
+        table.title,
+        table.lead,
+        [*shown, *(["baselines"] if baselines else [])],
+        rows,
+        notes=table.notes,
     )

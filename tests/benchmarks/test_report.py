@@ -93,8 +93,9 @@ def test_a_speed_up_below_the_bar_and_a_missing_peer_show(row):
 def test_the_terminal_shows_the_essential_columns(rows):
     narrow = for_terminal(tables(rows)[0])
     assert narrow.columns == [
-        *("measured", "score", "reference", "random", "optimal", "steps/s", "compile")
+        *("measured", "score", "reference", "steps/s", "compile", "baselines")
     ]
+    assert narrow.rows[0][-1].text == "random 1\noptimal 0"
     assert narrow.rows[0][0].text == "toy\nnumber\nerror"
     assert for_terminal(tables(rows)[1]).rows[0][1].text == "0.31\n[0.29,\n0.33]"
 
