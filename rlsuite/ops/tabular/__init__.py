@@ -1,13 +1,14 @@
 """Dynamic programming on tabular Markov decision processes, hard and soft, differentiable."""
 
 from rlsuite.ops.tabular.bellman import action_values, backup, log_policy
+from rlsuite.ops.tabular.checks import check
 from rlsuite.ops.tabular.finite import (
     FiniteSolution,
     backward_induction,
     finite_policy_evaluation,
     finite_visitation,
 )
-from rlsuite.ops.tabular.mdp import MDP, check
+from rlsuite.ops.tabular.mdp import MDP
 from rlsuite.ops.tabular.solvers import Solution, policy_evaluation, value_iteration
 from rlsuite.ops.tabular.transitions import (
     Dense,
@@ -15,6 +16,7 @@ from rlsuite.ops.tabular.transitions import (
     Operator,
     Transition,
     expected_reward,
+    log_expect_exp,
     push,
 )
 from rlsuite.ops.tabular.visitation import Visitation, visitation
@@ -35,6 +37,7 @@ __all__ = [
     "expected_reward",
     "finite_policy_evaluation",
     "finite_visitation",
+    "log_expect_exp",
     "log_policy",
     "policy_evaluation",
     "push",

@@ -21,7 +21,7 @@ Reference:
 import functools
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +35,7 @@ Norm = Callable[[Vector], Scalar]
 
 FLOOR = 8  # residuals of a few units in the last place cannot shrink
 _STALL = 200  # nor, often, some larger ones, which a round then fails to shrink
-_SHADOWS = 4
+_SHADOWS = 3
 _ANGLE = 0.7  # a minimal-residual step whose cosine is below this is lengthened to it
 
 
@@ -155,7 +155,7 @@ def _krylov_round(
     (size,) = progress.x.shape
     dtype = progress.x.dtype
     count = min(_SHADOWS, size)
-    shadows = jax.random.rademacher(jax.random.key(0), (count, size), dtype)
+    shadows = _signs(count, size, dtype)
     digits = jnp.sqrt(jnp.finfo(dtype).eps)
     nothing = tuple(jnp.zeros_like(progress.x) for _ in range(count))
     start = _Krylov(
@@ -176,6 +176,14 @@ def _krylov_round(
 
     end = jax.lax.while_loop(unfinished, partial(_cycle, matvec, norm, shadows), start)
     return end.x, end.products
+
+
+def _signs(rows: int, columns: int, dtype: Any) -> Float[Array, "row column"]:
+    """Signs without pattern, from a hash of their positions: a generator would cost more."""
+    bits = jax.lax.iota(jnp.uint32, rows * columns) + jnp.uint32(1)
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1)):
+        bits = (bits ^ (bits >> jnp.uint32(shift))) * jnp.uint32(factor)
+    return jnp.where(bits % jnp.uint32(2) == 0, 1, -1).astype(dtype).reshape(rows, columns)
 
 
 def _cycle(

@@ -31,7 +31,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from rlsuite.ops.tabular import bellman, linear
+from rlsuite.ops.tabular import bellman, checks, linear
 from rlsuite.ops.tabular.bellman import Entropy, Scalar
 from rlsuite.ops.tabular.mdp import MDP, standardise, terminal_values
 
@@ -74,7 +74,47 @@ def value_iteration(
     max_iterations: int = 100_000,
     initial_values: Float[Array, " state"] | None = None,
 ) -> Solution:
-    """Solve V = T V, the hard or soft Bellman equation."""
+    """Solve the Bellman equation V = T V, hard or soft.
+
+    Differentiable in reward, discount, temperature and transition, forward and in reverse, to any
+    order, with memory that does not depend on the number of iterations.
+
+    Args:
+        mdp: The decision process.
+        temperature: τ, in units of reward; None for the hard problem.
+        entropy: "causal" or "trajectory"; see :mod:`rlsuite.ops.tabular.bellman`.
+        method: "iterate" sweeps. "newton" takes Newton–Kantorovich steps with a Krylov solver:
+            faster from some hundred states on, and much faster for γ → 1; slower to compile.
+        tolerance: max |T V − V| to reach, in units of reward. What rounding allows is reached if
+            that is more.
+        max_iterations: Sweeps, or Newton steps, after which to stop short of it.
+        initial_values: Where to start, ``[state]``; None for 0. From the solution itself one sweep
+            is made. No gradient flows into it.
+
+    Returns:
+        Values, action values and policy, with the residual that they have.
+
+    Raises:
+        ValueError: For shapes that do not fit, a discount outside [0, 1), a temperature or
+            tolerance that is not positive, an unknown method or entropy.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from rlsuite.ops import tabular
+        >>> ring = tabular.Gather(jnp.array([[0, 1], [1, 2], [2, 0]]))
+        >>> mdp = tabular.MDP(ring, jnp.array([0.0, 0.0, 1.0]), jnp.ones(3) / 3, discount=0.5)
+        >>> solution = tabular.value_iteration(mdp)
+        >>> solution.values.round(4).tolist(), jnp.exp(solution.log_policy).tolist()
+        ([0.5, 1.0, 2.0], [[0.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
+    """
+    checks.check_structure(mdp)
+    checks.check_discount(mdp, "infinite")
+    checks.check_temperature(temperature, entropy)
+    checks.check_choice("method", method, "iterate", "newton")
+    checks.check_positive("tolerance", tolerance)
+    checks.check_at_least("max_iterations", max_iterations, 1)
+    if initial_values is not None:
+        checks.check_shape("initial_values", initial_values, (mdp.num_states,))
     return _value_iteration(
         mdp, temperature, tolerance, max_iterations, initial_values, entropy, method
     )
@@ -202,7 +242,41 @@ def policy_evaluation(
     temperature: Scalar | None = None,
     tolerance: Scalar = 1e-12,
 ) -> Float[Array, " state"]:
-    """V_π, with the entropy bonus τH(π) if a temperature is given."""
+    """The values of a policy, V_π = T_π V_π.
+
+        V(s) = Σ_a π(a|s) (Q(s,a) − τ log π(a|s)),    Q(s,a) = r(s,a) + γ E[V(s')|s,a]
+
+    Differentiable in everything but the masks, and to any order.
+
+    Args:
+        mdp: The decision process.
+        log_policy: log π(a|s), ``[state, action]``.
+        temperature: τ of the entropy bonus, in units of reward; None for no bonus.
+        tolerance: max |T_π V − V| to reach, relative to max |T_π 0|. What rounding allows is
+            reached if that is more.
+
+    Returns:
+        V_π, ``[state]``.
+
+    Raises:
+        ValueError: For shapes that do not fit, a discount outside [0, 1), a temperature or
+            tolerance that is not positive.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from rlsuite.ops import tabular
+        >>> ring = tabular.Gather(jnp.array([[0, 1], [1, 2], [2, 0]]))
+        >>> mdp = tabular.MDP(ring, jnp.array([0.0, 0.0, 7.0]), jnp.ones(3) / 3, discount=0.5)
+        >>> go_round = jnp.log(jnp.array([[0.0, 1.0]] * 3))
+        >>> tabular.policy_evaluation(mdp, go_round).round(4).tolist()  # 7 (¼, ½, 1) / (1 − ⅛)
+        [2.0, 4.0, 8.0]
+    """
+    checks.check_structure(mdp)
+    checks.check_discount(mdp, "infinite")
+    checks.check_shape("log_policy", log_policy, (mdp.num_states, mdp.num_actions))
+    checks.check_positive("tolerance", tolerance)
+    if temperature is not None:
+        checks.check_positive("temperature", temperature)
     return _policy_evaluation(mdp, log_policy, temperature, tolerance)
 
 
