@@ -1,5 +1,6 @@
 """The command line: ``rlsuite list | train | evaluate | study``."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
@@ -127,8 +128,9 @@ def _train(arguments: Sequence[str]) -> int:
     options, config = _train_options(entry, name, problem, arguments[1:])
     _use_compilation_cache()
     _keep_run_file(options, entry, name, config)
-    result = _run(entry, problem, config, options)
-    _summarise(options, entry, name, problem, config, result)
+    built = problem.build()
+    result = _run(entry, problem, built, config, options)
+    _summarise(entry, name, problem, built, config, options, result)
     return 0
 
 
@@ -222,22 +224,28 @@ def _read_run_file(path: pathlib.Path) -> Mapping[str, Any]:
 
 
 def _run(
-    entry: registry.Entry, problem: registry.Problem, config: Any, options: _TrainOptions
+    entry: registry.Entry,
+    problem: registry.Problem,
+    built: Any,
+    config: Any,
+    options: _TrainOptions,
 ) -> Any:
     import jax
 
     from rlsuite import core
     from rlsuite.io import logs
 
-    sinks: list[Any] = []
-    if "tensorboard" in options.log:
-        sinks.append(logs.TensorBoard(options.out / "tensorboard"))
-    if "wandb" in options.log:
-        sinks.append(logs.WandB(project="rlsuite", name=options.out.name))
-    try:
+    with contextlib.ExitStack() as stack:
+        sinks: list[Any] = []
+        if "tensorboard" in options.log:
+            sinks.append(logs.TensorBoard(options.out / "tensorboard"))
+        if "wandb" in options.log:
+            sinks.append(logs.WandB(project="rlsuite", name=options.out.name))
+        for sink in sinks:
+            stack.callback(sink.close)
         return core.run(
             entry.make_for(problem),
-            problem.build(),
+            built,
             config,
             jax.random.key(options.seed),
             problem.num_steps if options.steps is None else options.steps,
@@ -250,11 +258,8 @@ def _run(
             checkpoint_minutes=options.checkpoint_minutes,
             keep=options.keep,
             sinks=sinks,
-            progress=options.progress,
+            progress=options.progress and entry.name,
         )
-    finally:
-        for sink in sinks:
-            sink.close()
 
 
 def _evaluate(arguments: Sequence[str]) -> int:
@@ -263,6 +268,7 @@ def _evaluate(arguments: Sequence[str]) -> int:
 
     from rlsuite import core
     from rlsuite.configuration import from_json
+    from rlsuite.io.tables import to_rich
 
     @dataclasses.dataclass(frozen=True)
     class Options:
@@ -275,16 +281,17 @@ def _evaluate(arguments: Sequence[str]) -> int:
     entry = registry.find("algorithm", described["algorithm"], registry.algorithms())
     problem = registry.find("problem", described["problem"], entry.problems)
     _use_compilation_cache()
+    built = problem.build()
     result = core.restore(
         entry.make_for(problem),
-        problem.build(),
+        built,
         from_json(entry.config, described["config"]),
         jax.random.key(described["seed"]),
         directory,
         num_seeds=described["seeds"],
         num_problems=problem.num_problems,
     )
-    _console().print(_evaluation_table(entry, described["problem"], problem, result))
+    _console().print(to_rich(_summary(entry, described["problem"], problem, built, result)))
     return 0
 
 
@@ -294,50 +301,42 @@ def _positional() -> Any:
     return tyro.conf.Positional
 
 
-def _evaluation_table(
-    entry: registry.Entry, name: str, problem: registry.Problem, result: Any
+def _summary(
+    entry: registry.Entry, name: str, problem: registry.Problem, built: Any, result: Any
 ) -> Any:
     """The last evaluation, the score beside its baselines."""
-    from rlsuite.io.tables import to_rich
-
-    return to_rich(_summary(entry, name, problem, result))
-
-
-def _summary(entry: registry.Entry, name: str, problem: registry.Problem, result: Any) -> Any:
     import numpy as np
 
     from rlsuite.core import named
-    from rlsuite.io.tables import table
+    from rlsuite.io.tables import number, table
 
-    baselines = dict(problem.baselines(problem.build()))
+    beside = dict(problem.baselines(built))
+    if problem.reference is not None:
+        beside["reference"] = problem.reference
     rows: list[list[Any]] = []
     for metric, values in named(result.evaluations).items():
         last = values[..., -1]
-        extremes = [float(np.min(last)), float(np.max(last))]
-        shown = [baselines.get("random"), baselines.get("optimal"), problem.reference]
-        rows.append(
-            [
-                metric,
-                float(np.mean(last)),
-                *extremes,
-                *(shown if metric == problem.score else [None] * 3),
-            ]
-        )
+        text = number(float(np.mean(last)))
+        if last.size > 1:
+            text += f" [{number(float(np.min(last)))}, {number(float(np.max(last)))}]"
+        is_score = metric == problem.score
+        rows.append([metric, text, *(value if is_score else "" for value in beside.values())])
     return table(
-        f"{entry.name} on {name} after {result.step} steps",
-        "The mean over seeds and problems, the least and the greatest; the score beside what "
-        "random behaviour and the best possible reach.",
-        ["metric", "mean", "least", "greatest", "random", "optimal", "reference"],
+        "Evaluation",
+        f"{entry.name} on {name} after {result.step} steps: the mean over seeds and problems, in "
+        f"brackets the least and the greatest. Beside the score stands what is known of it.",
+        ["metric", "value", *beside],
         rows,
     )
 
 
 def _summarise(
-    options: _TrainOptions,
     entry: registry.Entry,
     name: str,
     problem: registry.Problem,
+    built: Any,
     config: Any,
+    options: _TrainOptions,
     result: Any,
 ) -> None:
     """Print the summary and write it, with a figure, as files and a page."""
@@ -345,16 +344,15 @@ def _summarise(
     from rlsuite.io import reports
     from rlsuite.io.tables import to_rich
 
-    summary = _summary(entry, name, problem, result)
+    summary = _summary(entry, name, problem, built, result)
     pictures = []
     if problem.draw is not None:
         state = first_seed(result.state, problem.num_problems, options.seeds)
-        figure = problem.draw(problem.build(), config, state)
+        figure = problem.draw(built, config, state)
         pictures.append(reports.picture("figure", figure, problem.summary))
+    section = reports.Section(summary.title, [summary], pictures)
     report = reports.Report(
-        f"{entry.name} on {name}",
-        f"{entry.summary} {entry.citation}",
-        [reports.Section(summary.title, [summary], pictures)],
+        f"{entry.name} on {name}", f"{entry.summary} {entry.citation}", [section]
     )
     page = reports.save(options.out, report)
     console = _console()

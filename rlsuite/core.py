@@ -124,7 +124,7 @@ def run(
     checkpoint_minutes: float = 10.0,
     keep: int = 3,
     sinks: Sequence[Sink] = (),
-    progress: bool = True,
+    progress: bool | str = True,
 ) -> Result:
     """Train: ``num_steps`` steps of an algorithm, over seeds, configs and problems at once.
 
@@ -151,7 +151,7 @@ def run(
         checkpoint_minutes: Save when so many minutes have passed. A run also saves at its end.
         keep: How many checkpoints stay.
         sinks: Further receivers of the metrics (``rlsuite.io.logs``).
-        progress: Show a bar with live metrics.
+        progress: Show a bar with live metrics; a string is its label.
 
     Returns:
         The final state, every step's metrics, the evaluations, and times.
@@ -293,10 +293,11 @@ def _loop(
     evaluate_every: int | None,
     record: Record | None,
     history: "_History",
-    progress: bool,
+    progress: bool | str,
 ) -> State:
     """Do the steps chunk by chunk; between chunks, everything that the host does."""
-    with Interrupt() as interrupt, Progress(program.name, steps, enabled=progress) as bar:
+    label = progress if isinstance(progress, str) else program.name
+    with Interrupt() as interrupt, Progress(label, steps, enabled=bool(progress)) as bar:
         for step, chunk in _chunks(steps, length):
             state, metrics, nan = program.steps(state, step, chunk)
             step += chunk

@@ -70,6 +70,7 @@ class Entry:
         make: ``(problem, config, **callables) -> Algorithm``.
         config: The config's class.
         problems: Its problems by name; the first is the default.
+        probe: The name of the smallest, whose optimum is known; tests run it.
         summary: One line.
         citation: Whose method it is.
     """
@@ -78,6 +79,7 @@ class Entry:
     make: Callable[..., Any]
     config: type
     problems: Mapping[str, Problem]
+    probe: str
     summary: str
     citation: str
 
@@ -152,8 +154,11 @@ def _checked(entry: Any, source: str) -> Entry:
             f"{source}: the config of {entry.name!r} is {entry.config!r}; allowed: a class "
             f"made with rlsuite.config"
         )
-    if not entry.problems:
-        raise ValueError(f"{source}: {entry.name!r} has no problems; allowed: at least one")
+    if entry.probe not in entry.problems:
+        raise ValueError(
+            f"{source}: the probe of {entry.name!r} is {entry.probe!r}; allowed: one of its "
+            f"problems, {', '.join(entry.problems) or 'of which there are none'}"
+        )
     return entry
 
 

@@ -350,7 +350,9 @@ def test_two_processes_equal_one(tmp_path):
         assert process.returncode == 0, errors
     one = train(30, num_seeds=4)
     for output, _ in outputs:
-        np.testing.assert_allclose(json.loads(output.splitlines()[-1]), one.metrics.loss, rtol=2e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            json.loads(output.splitlines()[-1]), one.metrics.loss, rtol=2e-5, atol=1e-6
+        )
 
 
 def _start(program, *arguments):

@@ -63,8 +63,9 @@ def object_world(
 
 
 def random_world() -> maxent_irl.Problem:
-    """A random MDP of 64 states whose soft-optimal expert's visits are known exactly."""
-    mdp = random_mdp(0, num_states=64, num_actions=4, discount=0.9)
+    """A random MDP of 32 states whose soft-optimal expert's visits are known exactly."""
+    mdp = random_mdp(0, num_states=32, num_actions=4, discount=0.9)
+    mdp = mdp.replace(reward=mdp.reward[:, 0])
     expert = maxent_irl.from_expert(mdp, temperature=1.0)
     return maxent_irl.build_problem(mdp, jnp.eye(mdp.num_states), expert)
 
@@ -105,11 +106,15 @@ def _uniform(mdp: tabular.MDP) -> Float[Array, "state action"]:
 
 @_over_stack
 def _kl(problem: maxent_irl.Problem) -> dict[str, Array]:
-    """The KL of the uniform policy, and of the true reward's soft-optimal policy."""
-    truth = tabular.value_iteration(problem.mdp, temperature=1.0).log_policy
+    """The KL of the uniform policy, of the expert itself, and of the true reward's soft policy."""
+    policies = {
+        "random": _uniform(problem.mdp),
+        "optimal": tabular.value_iteration(problem.mdp).log_policy,
+        "true reward": tabular.value_iteration(problem.mdp, temperature=1.0).log_policy,
+    }
     return {
-        "random": maxent_irl.policy_kl(problem.demonstrations, _uniform(problem.mdp)),
-        "optimal": maxent_irl.policy_kl(problem.demonstrations, truth),
+        name: maxent_irl.policy_kl(problem.demonstrations, policy)
+        for name, policy in policies.items()
     }
 
 
@@ -246,9 +251,9 @@ ENTRY = Entry(
         ),
         "random-mdp": Problem(
             build=random_world,
-            num_steps=1000,
-            config=maxent_irl.Config(learning_rate=0.1, solver="newton"),
-            summary="a random MDP of 64 states: exact visits of a soft-optimal expert",
+            num_steps=500,
+            config=maxent_irl.Config(learning_rate=0.1),
+            summary="a random MDP of 32 states: exact visits of a soft-optimal expert",
             score="visitation_error",
             higher_is_better=False,
             baselines=_visits_missed,
@@ -265,6 +270,7 @@ ENTRY = Entry(
             draw=_draw_large_maze,
         ),
     },
+    probe="random-mdp",
     summary="Maximum-entropy inverse RL: the reward that best explains demonstrations.",
     citation="Ziebart et al. 2008; Ziebart 2010; Wulfmeier et al. 2015.",
 )

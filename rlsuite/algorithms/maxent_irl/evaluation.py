@@ -1,5 +1,6 @@
 """How well a learned reward explains the demonstrations and replaces the true reward."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -49,9 +50,9 @@ def evaluate_reward(
     visited = visits(mdp, policy)
     elsewhere = jnp.zeros(())
     if transfer is not None:
-        elsewhere = value_difference(transfer[0], reward(transfer[1]), config.horizon)
+        elsewhere = value_difference(transfer[0], reward(transfer[1]), config)
     return Evaluation(
-        expected_value_difference=value_difference(mdp, learned, config.horizon),
+        expected_value_difference=value_difference(mdp, learned, config),
         transfer_value_difference=elsewhere,
         policy_kl=policy_kl(demonstrations, policy if policy.ndim == 2 else _average(visited)),
         visitation_error=jnp.max(jnp.abs(visited.total().states - demonstrations.total().states)),
@@ -59,25 +60,29 @@ def evaluate_reward(
 
 
 def value_difference(
-    mdp: tabular.MDP, learned: Reward, horizon: int | None = None
+    mdp: tabular.MDP,
+    learned: Reward,
+    config: Config = Config(),  # noqa: B008
 ) -> Float[Array, ""]:
     """E_{p₀}[V* − V^π] under the MDP's reward, π being optimal for the learned one.
 
     Args:
         mdp: The MDP with the true reward.
         learned: The learned reward.
-        horizon: The number of decisions, or None.
+        config: Gives the horizon and the solver.
 
     Returns:
         The difference, at least 0 up to rounding.
     """
-    if horizon is None:
-        best = tabular.value_iteration(mdp, method="newton").values
-        policy = tabular.value_iteration(mdp.replace(reward=learned), method="newton").log_policy
-        reached = tabular.policy_evaluation(mdp, policy)
+    if config.horizon is None:
+        optimal = functools.partial(
+            tabular.value_iteration, method=config.solver, tolerance=config.tolerance
+        )
+        best = optimal(mdp).values
+        reached = tabular.policy_evaluation(mdp, optimal(mdp.replace(reward=learned)).log_policy)
     else:
-        best = tabular.backward_induction(mdp, horizon).values[0]
-        policy = tabular.backward_induction(mdp.replace(reward=learned), horizon).log_policy
+        best = tabular.backward_induction(mdp, config.horizon).values[0]
+        policy = tabular.backward_induction(mdp.replace(reward=learned), config.horizon).log_policy
         reached = tabular.finite_policy_evaluation(mdp, policy)[0]
     return jnp.vdot(mdp.initial, best - reached)
 
