@@ -30,34 +30,40 @@ def finite(inputs: Mapping[str, np.ndarray]) -> Prepared:
     mdp, horizon = _mdp(inputs), int(inputs["horizon"])
 
     @jax.jit
-    def solve(mdp: tabular.MDP) -> tuple[tabular.FiniteSolution, tabular.Visitation]:
+    def solve(mdp: tabular.MDP) -> tuple[tabular.FiniteSolution, jax.Array]:
         solution = tabular.backward_induction(mdp, horizon, temperature=1.0)
-        return solution, tabular.finite_visitation(mdp, solution.log_policy)
+        # The peer has no visits of state-actions, so they are left out here too.
+        return solution, tabular.finite_visitation(mdp, solution.log_policy).states
 
     def result(output: Any) -> dict[str, np.ndarray]:
-        solution, visitation = output
+        solution, visits = output
         return {
             "values": solution.values[:-1],
             "policy": np.exp(solution.log_policy),
-            "visits": visitation.states,
-            "total_visits": visitation.states[:-1].sum(axis=0),
+            "visits": visits,
+            "total_visits": visits[:-1].sum(axis=0),
         }
 
     return lambda: jax.block_until_ready(solve(mdp)), result
 
 
 def iterate(inputs: Mapping[str, np.ndarray]) -> Prepared:
-    """Value iteration and discounted visitation."""
-    return _infinite(inputs, "iterate")
+    """Value iteration, stopped at the same change as the peer's, and discounted visitation."""
+    return _infinite(inputs, "iterate", float(inputs["tolerance"]))
 
 
 def newton(inputs: Mapping[str, np.ndarray]) -> Prepared:
-    """Newton–Kantorovich steps and discounted visitation."""
-    return _infinite(inputs, "newton")
+    """Newton–Kantorovich steps and discounted visitation.
+
+    Our tolerance is on the residual; 1−γ of the peer's makes our error bound that number. It is
+    the stricter of the two: the peer's last step goes far below its tolerance.
+    """
+    tolerance = float(inputs["tolerance"]) * (1 - float(inputs["discount"]))
+    return _infinite(inputs, "newton", tolerance)
 
 
-def _infinite(inputs: Mapping[str, np.ndarray], method: Any) -> Prepared:
-    mdp, tolerance = _mdp(inputs), float(inputs["tolerance"])
+def _infinite(inputs: Mapping[str, np.ndarray], method: Any, tolerance: float) -> Prepared:
+    mdp = _mdp(inputs)
 
     @jax.jit
     def solve(mdp: tabular.MDP) -> tuple[tabular.Solution, tabular.Visitation]:
