@@ -18,8 +18,8 @@ _ROUNDING = 1e-5  # of a sum of float32 probabilities
 def check(mdp: MDP, *, horizon: Literal["infinite", "finite"] = "infinite") -> None:
     """Raise an error that says what is wrong with a decision process, if anything is.
 
-    The solvers check structure only, so that they can be compiled; call this once on what comes from
-    outside. Values that are tracers pass unchecked.
+    The solvers check structure only, so that they can be compiled; call this once on what comes
+    from outside. Values that are tracers pass unchecked.
 
     Args:
         mdp: The decision process, not stacked.
@@ -65,7 +65,7 @@ def check_structure(mdp: MDP) -> None:
             check_shape(name, value, *allowed)
     for name in ("terminal", "actions"):
         mask = getattr(mdp, name)
-        if mask is not None and jnp.result_type(mask) != bool:
+        if mask is not None and not jnp.issubdtype(jnp.result_type(mask), jnp.bool_):
             raise ValueError(f"{name} is {jnp.result_type(mask)}; allowed: Booleans")
 
 
@@ -150,7 +150,7 @@ def _check_table(transition: Gather) -> None:
 
 
 def _check_expectation(transition: Any) -> None:
-    """Probe a function of the user's: linear, and an average of what it is given."""
+    """Probe a function of the user's: it must be linear, and average what it is given."""
     shape = (transition.num_states, transition.num_actions)
     probe = jax.random.uniform(jax.random.key(0), (2, transition.num_states))
     first, second = (transition.expect(values) for values in probe)
@@ -160,13 +160,11 @@ def _check_expectation(transition: Any) -> None:
     both = transition.expect(probe[0] + probe[1])
     if not np.allclose(both, np.add(first, second), rtol=_ROUNDING):
         raise ValueError("the transition's expect is not additive; allowed: a linear function")
-    ones = np.asarray(transition.expect(jnp.ones(transition.num_states)))
+    outside = (first < jnp.min(probe[0])) | (first > jnp.max(probe[0]))
+    _raise_first("the transition's expect(values)", first, outside, "an average of the values")
+    ones = transition.expect(jnp.ones(transition.num_states))
     wrong = ~np.isclose(ones, 1, rtol=_ROUNDING)
     _raise_first("the transition's expect(ones)", ones, wrong, "1, the sum of probabilities")
-    for state in range(2):
-        unit = jnp.zeros(transition.num_states).at[-state].set(1.0)
-        row = np.asarray(transition.expect(unit))
-        _raise_first("the transition's probability", row, row < -_ROUNDING, "at least 0")
 
 
 def _check_distributions(name: str, probabilities: Any) -> None:
@@ -198,9 +196,9 @@ def _check_allowed(mdp: MDP) -> None:
         )
 
 
-def _raise_first(name: str, array: np.ndarray, wrong: np.ndarray, allowed: str) -> None:
+def _raise_first(name: str, values: Any, wrong: Any, allowed: str) -> None:
     """Name the first wrong entry, if there is one."""
     if np.any(wrong):
         index = tuple(int(i) for i in np.argwhere(wrong)[0])
         where = f"[{', '.join(map(str, index))}]" if index else ""
-        raise ValueError(f"{name}{where} is {array[index]}; allowed: {allowed}")
+        raise ValueError(f"{name}{where} is {np.asarray(values)[index]:g}; allowed: {allowed}")
