@@ -65,8 +65,10 @@ def solve(
     """
 
     def run(norm: Norm, matvec: Product, b: Vector) -> Vector:
-        target = jnp.asarray(tolerance, b.dtype) * norm(b)
-        return iterative_solve(matvec, b, norm=norm, target=target)[0]
+        scale = norm(b)
+        unit = b / jnp.where(scale > 0, scale, 1)  # squares of small residuals would underflow
+        target = jnp.asarray(tolerance, b.dtype)
+        return scale * iterative_solve(matvec, unit, norm=norm, target=target)[0]
 
     norms = (sum_norm, sup_norm) if transposed else (sup_norm, sum_norm)
     return jax.lax.custom_linear_solve(matvec, b, partial(run, norms[0]), partial(run, norms[1]))
@@ -172,7 +174,8 @@ def _krylov_round(
     def unfinished(at: _Krylov) -> Bool[Array, ""]:
         small = at.size <= jnp.maximum(limit, digits * progress.size)
         sound = at.size <= progress.size / digits  # false of NaN
-        return ~small & sound & (progress.products + at.products < max_products)
+        moving = at.step != 0
+        return ~small & sound & moving & (progress.products + at.products < max_products)
 
     end = jax.lax.while_loop(unfinished, partial(_cycle, matvec, norm, shadows), start)
     return end.x, end.products
@@ -213,7 +216,7 @@ def _cycle(
         directions[k], images[k], moments[k] = direction, image, moment
     image = matvec(residual)
     overlap, square = image @ residual, image @ image
-    cosine = jnp.abs(_ratio(overlap, jnp.sqrt(square * (residual @ residual))))
+    cosine = jnp.abs(_ratio(overlap, jnp.sqrt(square) * jnp.sqrt(residual @ residual)))
     step = _ratio(overlap, square) * _ratio(jnp.maximum(cosine, _ANGLE), cosine)
     x, residual = x + step * residual, residual - step * image
     return _Krylov(

@@ -106,3 +106,18 @@ def test_vmap_and_derivatives_to_second_order():
     discounts = jnp.array([0.1, 0.5, 0.9])
     ours, theirs = (two_derivatives(function)(discounts) for function in (iterative, direct))
     np.testing.assert_allclose(ours, theirs, rtol=1e-10)
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-80, 1e150])
+def test_a_solve_scales_with_its_right_side(scale):
+    """Squares of small residuals underflow; a solver that forms them never ends."""
+    generator = np.random.default_rng(0)
+    matrix = jnp.asarray(np.eye(32) - 0.9 * generator.dirichlet(np.ones(32), 32))
+    b = jnp.asarray(generator.normal(size=32))
+    x = linear.solve(lambda v: matrix @ v, scale * b, tolerance=1e-13)
+    np.testing.assert_allclose(x / scale, np.linalg.solve(matrix, b), rtol=1e-10)
+    _, size, products = linear.iterative_solve(
+        lambda v: matrix @ v, scale * b, norm=linear.sup_norm, target=jnp.asarray(0.0)
+    )
+    assert size <= 1e-11 * scale
+    assert products < 1000
