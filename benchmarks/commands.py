@@ -97,11 +97,13 @@ class Scores:
 
     Attributes:
         algorithms: Names of algorithms; all of them by default.
+        problems: Names of problems; by default all of them, and the studies.
         seeds: How many seeds.
         out: Folder for results.jsonl and report.html.
     """
 
     algorithms: Names = ()
+    problems: tuple[str, ...] = ()
     seeds: int = 10
     out: Path = DEFAULT_OUT
 
@@ -111,7 +113,11 @@ class Scores:
 
         if self.seeds < 1:
             raise ValueError(f"seeds is {self.seeds}; it must be at least 1")
-        return _measure("scores", self.out, lambda p: scores.rows(self.algorithms, self.seeds, p))
+        return _measure(
+            "scores",
+            self.out,
+            lambda p: scores.rows(self.algorithms, self.problems, self.seeds, p),
+        )
 
 
 @dataclasses.dataclass(frozen=True)

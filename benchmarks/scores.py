@@ -1,6 +1,6 @@
 """The suite ``scores``: the full problems over several seeds, and each algorithm's own studies."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from benchmarks import statistics
 from benchmarks.extras import studies
@@ -9,21 +9,42 @@ from benchmarks.quick import baseline_rows, describe
 from benchmarks.results import Row, make_row
 from benchmarks.selection import entries
 from benchmarks.tables import SPEED
+from rlsuite import registry
 from rlsuite.registry import Entry, Problem
 
 SUITE = "scores"
 
 
-def rows(algorithms: Iterable[str], seeds: int, progress: Callable[[str], None]) -> Iterator[Row]:
-    """Train the algorithms (all if none is named) on all their problems and yield the rows."""
+def rows(
+    algorithms: Iterable[str],
+    problems: Sequence[str],
+    seeds: int,
+    progress: Callable[[str], None],
+) -> Iterator[Row]:
+    """Train the algorithms (all if none is named), run their studies, and yield the rows.
+
+    Args:
+        algorithms: Names of algorithms.
+        problems: Names of problems; without any, all of them and the studies.
+        seeds: How many seeds.
+        progress: Called with what is being done.
+
+    Raises:
+        ValueError: No algorithm has a problem of that name.
+    """
     chosen = entries(algorithms)
+    known = {name: problem for entry in chosen.values() for name, problem in entry.problems.items()}
+    for name in problems:
+        registry.find("problem", name, known)
     for entry in chosen.values():
         for name, problem in entry.problems.items():
-            progress(f"{entry.name} on {name}, {seeds} seeds")
-            yield from _problem_rows(entry, name, problem, seeds)
-    for study in studies(SUITE, chosen):
-        progress(study.name)
-        yield from study.rows(seeds)
+            if not problems or name in problems:
+                progress(f"{entry.name} on {name}, {seeds} seeds")
+                yield from _problem_rows(entry, name, problem, seeds)
+    if not problems:
+        for study in studies(SUITE, chosen):
+            progress(study.name)
+            yield from study.rows(seeds)
 
 
 def _problem_rows(entry: Entry, name: str, problem: Problem, seeds: int) -> Iterator[Row]:

@@ -58,7 +58,16 @@ def register(monkeypatch):
     monkeypatch.setattr(registry, "_added", {})
 
     def with_problems(**problems):
-        registry.register(registry.Entry("toy", make, Config, problems, "A toy", "Nobody"))
+        entry = registry.Entry(
+            name="toy",
+            make=make,
+            config=Config,
+            problems=problems,
+            probe=next(iter(problems)),
+            summary="A toy",
+            citation="Nobody",
+        )
+        registry.register(entry)
 
     return with_problems
 
@@ -99,6 +108,13 @@ def test_scores_are_interquartile_means_over_seeds(register, tmp_path):
     # Eight halvings of numbers between 8 and 9 that differ from seed to seed.
     assert 8 / 256 <= row.ci_low < row.value < row.ci_high <= 9 / 256
     assert row.reference == 0.03
+
+
+def test_scores_of_chosen_problems_only(register, tmp_path):
+    register(full=problem(), other=problem(), third=problem())
+    words = ["scores", "--problems", "other", "third", "--seeds", "2", "--out", str(tmp_path)]
+    assert main(words) == 0
+    assert {name for name, _ in by_metric(tmp_path)} == {"other", "third"}
 
 
 def test_one_algorithm_that_fails_does_not_end_the_suite(register, tmp_path):
@@ -160,6 +176,7 @@ def test_an_algorithm_without_peers_has_nothing_to_compare(register, tmp_path, c
         ),
         (["quick", "toi"], "benchmarks: error: algorithm 'toi' is unknown (did you mean 'toy'?)"),
         (["quick", "--out", "file"], "benchmarks: error: "),
+        (["scores", "--problems", "ful"], "benchmarks: error: problem 'ful' is unknown"),
         (["quik"], "benchmarks: error: command 'quik' is unknown (did you mean 'quick'?)"),
         (["quick", "--seeds", "3"], "benchmarks: error: "),
     ],
