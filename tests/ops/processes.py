@@ -52,7 +52,7 @@ def process(kind="dense", seed=0, reward_axes=2, discount=0.9, masked=True, stat
     transition, probabilities = kernel(kind, seed, states, actions)
     shape = (states, actions, states)[:reward_axes]
     mask = np.ones((states, actions), bool)
-    mask[0, 1] = mask[2, 0] = mask[2, 2] = False
+    mask[0, 1] = mask[2, 0] = mask[2, -1] = False
     terminal = np.arange(states) == states - 1
     mask[-1] = False
     return tabular.MDP(
@@ -167,7 +167,7 @@ def grid(rows, columns, walls=None, stay=True):
     return np.where(walls[next_states], np.arange(rows * columns)[:, None], next_states)
 
 
-def derivative(function, step=0.02):
+def derivative(function, step=0.006):
     """The derivative at 0 of a function of a scalar, or of each of many given at once.
 
     Central differences at h, h/2 and h/4, extrapolated twice (Richardson): an error of O(h⁶).
