@@ -170,7 +170,7 @@ def _limited(row: Row) -> Cell:
 
 def peers_table(rows: Sequence[Row]) -> SuiteTable:
     """Make the table of the suite ``peers``."""
-    lines, notes = [], []
+    lines = []
     for group in _groups(rows):
         ratio, difference, ours, theirs = (
             _find(group, metric)
@@ -178,8 +178,6 @@ def peers_table(rows: Sequence[Row]) -> SuiteTable:
         )
         if ratio is None:
             continue
-        if ratio.value is None:
-            notes.append(f"{ratio.problem}: {ratio.note}")
         lines.append(
             [
                 *_name(ratio),
@@ -202,7 +200,7 @@ def peers_table(rows: Sequence[Row]) -> SuiteTable:
         ),
         lines,
         2,
-        notes,
+        _notes(row for row in rows if row.metric == "speed-up"),
     )
 
 

@@ -1,6 +1,7 @@
 """Comparing one of our computations with a peer's: interleaved timing, agreement, ratio."""
 
 import dataclasses
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,8 +11,8 @@ import numpy as np
 from benchmarks import statistics
 from benchmarks.peers import environment
 from benchmarks.peers.environment import InstallError, Requirements
-from benchmarks.peers.protocol import SideError, SideProcess, current_interpreter
-from benchmarks.results import UNAVAILABLE, Row, make_row
+from benchmarks.peers.protocol import NotPossibleError, SideError, SideProcess, current_interpreter
+from benchmarks.results import UNAVAILABLE, Row, make_row, usable_cores
 
 SUITE = "peers"
 DEFAULT_REPETITIONS = 9
@@ -38,7 +39,10 @@ class Side:
         """Return an interpreter in which the script can run."""
         if self.requirements is None:
             return current_interpreter()
-        return environment.interpreter(self.requirements)
+        try:
+            return environment.interpreter(self.requirements)
+        except InstallError as error:
+            raise InstallError(f"{self.name} cannot be installed: {error}") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Comparison:
         inputs: Makes the arrays that both sides are given.
         tolerance: The largest absolute difference at which both still computed the same thing.
         bar: The ratio that we aim at.
+        one_core: Whether both sides are kept on one processor core.
     """
 
     algorithm: str
@@ -62,11 +67,13 @@ class Comparison:
     inputs: Callable[[], Mapping[str, np.ndarray]]
     tolerance: float
     bar: float
+    one_core: bool = False
 
     @property
     def title(self) -> str:
         """What is compared with whom."""
-        return f"{self.problem}: {self.ours.name} against {self.peer.name}"
+        where = ", on one core" if self.one_core else ""
+        return f"{self.problem}{where}: {self.ours.name} against {self.peer.name}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,14 +110,25 @@ def compare(
         side cannot be installed, fails or disagrees there is no speed-up, and its row says why.
     """
     try:
+        busy = busy_note()
         progress("installing")
         ours, peer = _measure(comparison, repetitions, progress)
-    except InstallError as error:
-        reason = f"{UNAVAILABLE}{comparison.peer.name} cannot be installed: {error}"
-        return [_row(comparison, "speed-up", None, note=reason)]
+    except NotPossibleError as error:
+        return [_row(comparison, "speed-up", None, note=f"{UNAVAILABLE}{error}")]
     except SideError as error:
         return [_row(comparison, "speed-up", None, note=f"failed: {error}")]
-    return list(_rows(comparison, ours, peer))
+    return list(_rows(comparison, ours, peer, busy))
+
+
+def busy_note() -> str:
+    """Return a warning if other programs use the machine; nothing if they do not.
+
+    A library whose threads wait for each other loses far more on a busy machine than one thread.
+    """
+    load, cores = os.getloadavg()[0], usable_cores()
+    if load <= 1.5 * cores:  # Our own last comparison may still count in it.
+        return ""
+    return f"the machine was busy (load {load:.1f} on {cores} cores): not to be relied upon"
 
 
 def _measure(comparison: Comparison, repetitions: int, progress: Progress) -> tuple[Timing, Timing]:
@@ -121,7 +139,7 @@ def _measure(comparison: Comparison, repetitions: int, progress: Progress) -> tu
         inputs = Path(folder) / "inputs.npz"
         np.savez(inputs, allow_pickle=False, **comparison.inputs())
         our_side, peer_side = (
-            SideProcess(python, side.script, side.case, inputs)
+            SideProcess(python, side.script, side.case, inputs, one_core=comparison.one_core)
             for python, side in zip(interpreters, (comparison.ours, comparison.peer), strict=True)
         )
         with our_side, peer_side:
@@ -139,7 +157,7 @@ def _measure(comparison: Comparison, repetitions: int, progress: Progress) -> tu
             return ours, peer
 
 
-def _rows(comparison: Comparison, ours: Timing, peer: Timing) -> Iterator[Row]:
+def _rows(comparison: Comparison, ours: Timing, peer: Timing, busy: str) -> Iterator[Row]:
     """Yield the rows of a comparison that ran through."""
     difference, problem = disagreement(ours.result, peer.result, comparison.tolerance)
     versions = {**ours.versions, **peer.versions}
@@ -156,7 +174,7 @@ def _rows(comparison: Comparison, ours: Timing, peer: Timing) -> Iterator[Row]:
             reference=comparison.bar,
             seeds=len(ours.seconds),
             versions=versions,
-            note="reference: the bar we set ourselves",
+            note=busy,
         )
     yield _row(
         comparison,

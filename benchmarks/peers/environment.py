@@ -16,10 +16,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.peers.protocol import NotPossibleError
+
 _MARKER = "complete.json"
 
 
-class InstallError(RuntimeError):
+class InstallError(NotPossibleError):
     """A peer could not be installed; the message says why."""
 
 

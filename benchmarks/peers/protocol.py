@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import os
 import queue
 import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -14,6 +16,10 @@ from typing import IO, Any, Self
 import numpy as np
 
 WORKER = Path(__file__).with_name("worker.py")
+
+
+class NotPossibleError(RuntimeError):
+    """This machine cannot make the comparison; the message says why."""
 
 
 class SideError(RuntimeError):
@@ -28,14 +34,23 @@ class SideProcess:
         script: The side's script.
         case: The function of it to run.
         inputs: The ``.npz`` file of the problem.
+        one_core: Whether it may use one processor core only.
         timeout: Seconds that a single request may take.
     """
 
     def __init__(
-        self, python: Path, script: Path, case: str, inputs: Path, *, timeout: float = 600.0
+        self,
+        python: Path,
+        script: Path,
+        case: str,
+        inputs: Path,
+        *,
+        one_core: bool = False,
+        timeout: float = 600.0,
     ) -> None:
         self._command = [str(python), "-P", str(WORKER), str(script), case, str(inputs)]
         self._name = f"{script.stem}:{case}"
+        self._one_core = one_core
         self._timeout = timeout
         self._answers: queue.Queue[str] = queue.Queue()
         self.versions: dict[str, str] = {}
@@ -43,14 +58,15 @@ class SideProcess:
     def __enter__(self) -> Self:
         """Start the process and wait until the case is prepared."""
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
-        self._process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            encoding="utf-8",
-        )
+        with pinned() if self._one_core else contextlib.nullcontext():
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                text=True,
+                encoding="utf-8",
+            )
         assert self._process.stdout is not None
         self._reader = threading.Thread(
             target=self._collect, args=(self._process.stdout,), daemon=True
@@ -139,6 +155,23 @@ class SideProcess:
         for line in stream:
             self._answers.put(line)
         self._answers.put("")
+
+
+@contextlib.contextmanager
+def pinned() -> Iterator[None]:
+    """Keep this thread, and processes that it starts meanwhile, on one of its processor cores.
+
+    Raises:
+        NotPossibleError: The system cannot do that.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        raise NotPossibleError("this system cannot keep a process on one core")
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def current_interpreter() -> Path:

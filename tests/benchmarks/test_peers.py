@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.peers import environment, maxent_irl
+from benchmarks.peers import comparison, environment, maxent_irl
 from benchmarks.peers.comparison import Comparison, Side, compare, disagreement
 from benchmarks.peers.environment import InstallError, Requirements
 from benchmarks.peers.protocol import SideError, SideProcess, current_interpreter
@@ -26,6 +26,10 @@ def double(inputs):
         time.sleep(0.02)
         return 2 * x
     return run, lambda output: {"y": output}
+
+def cores(inputs):
+    count = len(os.sched_getaffinity(0))
+    return lambda: time.sleep(0.01), lambda output: {"cores": np.asarray(count)}
 
 def slightly_more(inputs):
     run, result = double(inputs)
@@ -57,7 +61,7 @@ def script(tmp_path):
 def contest(script, tmp_path):
     """Make a comparison of two cases of the script."""
 
-    def make(ours="double", peer="double", requirements=None):
+    def make(ours="double", peer="double", requirements=None, **options):
         return Comparison(
             algorithm="toy",
             problem="doubling",
@@ -66,6 +70,7 @@ def contest(script, tmp_path):
             inputs=lambda: {"x": np.arange(3.0), "log": np.asarray(str(tmp_path / "log"))},
             tolerance=1e-8,
             bar=0.01,
+            **options,
         )
 
     return make
@@ -85,6 +90,25 @@ def test_both_sides_are_timed_in_turn_and_compared(contest, tmp_path):
     turns = [who for who, _ in itertools.groupby((tmp_path / "log").read_text().split())]
     assert turns == turns[:2] * 4
     assert turns[0] != turns[1]
+
+
+def test_both_sides_can_be_kept_on_one_core(contest, monkeypatch):
+    results = []
+    monkeypatch.setattr(
+        comparison, "disagreement", lambda *sides: results.extend(sides[:2]) or (0.0, "")
+    )
+    before = os.sched_getaffinity(0)
+    rows = compare(contest("cores", "cores", one_core=True), repetitions=1)
+    assert rows[0].problem == "doubling, on one core: us against them"
+    assert [int(result["cores"]) for result in results] == [1, 1]
+    assert os.sched_getaffinity(0) == before
+
+
+@pytest.mark.parametrize(("load", "busy"), [(0.0, False), (2.9, False), (3.1, True)])
+def test_a_busy_machine_is_told(monkeypatch, load, busy):
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr(comparison, "usable_cores", lambda: 2)
+    assert bool(comparison.busy_note()) == busy
 
 
 def test_disagreement_is_a_failure_without_a_speed_up(contest):

@@ -3,7 +3,7 @@
 Every gradient step of maximum causal entropy IRL solves the soft Bellman equation for the current
 reward and then asks how often the resulting policy visits each state. Both peers have this pair of
 functions, so this pair is what is compared, on a gridworld of 32×32 cells with five actions, slip,
-a random reward in every cell and a uniform start, in float64.
+a random reward in every cell and a uniform start, in float64; on all cores, and on one.
 """
 
 from collections.abc import Mapping
@@ -76,7 +76,22 @@ def _ours(name: str, case: str) -> Side:
     return Side(name, _FOLDER / "ours.py", case)
 
 
-def _against_econirl(ours: str, our_case: str, peer: str, peer_case: str) -> Comparison:
+def _against_imitation(*, one_core: bool) -> Comparison:
+    return Comparison(
+        algorithm=ALGORITHM,
+        problem="soft solve and visitation, gridworld 32x32, horizon 100",
+        ours=_ours("backward induction", "finite"),
+        peer=Side("imitation", _FOLDER / "imitation.py", "finite", IMITATION),
+        inputs=gridworld,
+        tolerance=TOLERANCE,
+        bar=100.0,
+        one_core=one_core,
+    )
+
+
+def _against_econirl(
+    ours: str, our_case: str, peer: str, peer_case: str, *, one_core: bool
+) -> Comparison:
     return Comparison(
         algorithm=ALGORITHM,
         problem="soft solve and visitation, gridworld 32x32, discount 0.99",
@@ -85,20 +100,22 @@ def _against_econirl(ours: str, our_case: str, peer: str, peer_case: str) -> Com
         inputs=gridworld,
         tolerance=TOLERANCE,
         bar=10.0,
+        one_core=one_core,
     )
 
 
-COMPARISONS = (
-    Comparison(
-        algorithm=ALGORITHM,
-        problem="soft solve and visitation, gridworld 32x32, horizon 100",
-        ours=_ours("backward induction", "finite"),
-        peer=Side("imitation", _FOLDER / "imitation.py", "finite", IMITATION),
-        inputs=gridworld,
-        tolerance=TOLERANCE,
-        bar=100.0,
-    ),
-    _against_econirl("value iteration", "iterate", "value iteration", "value_iteration"),
-    _against_econirl("Newton", "newton", "hybrid solver", "hybrid"),
-)
-"""The comparisons that ``python -m benchmarks peers maxent_irl`` runs."""
+def _on(*, one_core: bool) -> tuple[Comparison, ...]:
+    iterate, newton = ("value iteration", "iterate"), ("Newton", "newton")
+    return (
+        _against_imitation(one_core=one_core),
+        _against_econirl(*iterate, "value iteration", "value_iteration", one_core=one_core),
+        _against_econirl(*newton, "hybrid solver", "hybrid", one_core=one_core),
+    )
+
+
+COMPARISONS = (*_on(one_core=False), *_on(one_core=True))
+"""The comparisons that ``python -m benchmarks peers maxent_irl`` runs.
+
+All cores are how the libraries come. On one core no thread waits for another, so that ratio is
+hardly disturbed by other programs.
+"""
