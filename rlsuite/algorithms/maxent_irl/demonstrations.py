@@ -154,7 +154,9 @@ def from_expert(
         The demonstrations, without sampling error.
     """
     if horizon is None:
-        policy = tabular.value_iteration(mdp, temperature=temperature, method="newton").log_policy
+        policy = tabular.value_iteration(
+            mdp, temperature=temperature, method="newton", tolerance=1e-12
+        ).log_policy
         return from_visitation(tabular.visitation(mdp, policy))
     policy = tabular.backward_induction(mdp, horizon, temperature=temperature).log_policy
     return from_visitation(tabular.finite_visitation(mdp, policy))

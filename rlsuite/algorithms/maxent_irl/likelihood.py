@@ -87,7 +87,7 @@ def build_problem(
     finite = demonstrations.states.ndim > 1
     check_shapes(problem, demonstrations.states.shape[0] if finite else None)
     for name, one, inputs in _worlds(problem):
-        tabular.check(one)
+        tabular.check(one, horizon="finite" if finite else "infinite")
         if not bool(jnp.all(jnp.isfinite(inputs))):
             raise ValueError(f"features of {name} have values that are not finite")
     for name, visited in demonstrations._asdict().items():

@@ -126,20 +126,22 @@ def uncertainty(
     def loss(flat: Array) -> Array:
         return loss_of_reward(rewards(flat), problem.mdp, problem.demonstrations, config)
 
-    def hessian_vector_product(vector: Array) -> Array:
-        return jax.jvp(jax.grad(loss), (flat,), (vector,))[1]
+    @jax.jit
+    def derivatives(flat: Array) -> tuple[Array, Array, Array]:
+        def hessian_vector_product(vector: Array) -> Array:
+            return jax.jvp(jax.grad(loss), (flat,), (vector,))[1]
 
-    hessian = jax.lax.map(hessian_vector_product, jnp.eye(flat.size, dtype=flat.dtype))
-    hessian = (hessian + hessian.T) / 2
-    scores = _score_covariance(flat, rewards, problem.mdp, config)
+        hessian = jax.lax.map(hessian_vector_product, jnp.eye(flat.size, dtype=flat.dtype))
+        scores = _score_covariance(flat, rewards, problem.mdp, config)
+        return (hessian + hessian.T) / 2, scores, jax.jacobian(rewards)(flat)
 
+    hessian, scores, to_rewards = derivatives(flat)
     eigenvalues, vectors = jnp.linalg.eigh(hessian)
     seen = eigenvalues > _tolerance(flat.dtype) * jnp.max(eigenvalues)
     inverse = (vectors * jnp.where(seen, 1 / jnp.where(seen, eigenvalues, 1), 0)) @ vectors.T
     covariance = inverse @ scores @ inverse / number
     unseen = jnp.sum(jnp.where(seen, 0, vectors**2), axis=1)
     errors = jnp.sqrt(jnp.diagonal(covariance))
-    to_rewards = jax.jacobian(rewards)(flat)
     variances = jnp.einsum("...i,ij,...j->...", to_rewards, covariance, to_rewards)
     return Uncertainty(
         params=unravel(jnp.where(unseen > _tolerance(flat.dtype), jnp.inf, errors)),
@@ -199,10 +201,10 @@ def identifiability(
         return _finite(solve(mdp.replace(reward=rewards(flat)), config).log_policy)
 
     rows = _reachable(mdp)
-    to_policy = np.asarray(jax.jacfwd(log_policy)(flat), np.float64)
+    to_policy = np.asarray(jax.jit(jax.jacfwd(log_policy))(flat), np.float64)
     acting = rows if mdp.terminal is None else rows & ~np.asarray(mdp.terminal)[:, None]
     to_policy = to_policy.reshape(-1, *rows.shape, flat.size)[:, acting].reshape(-1, flat.size)
-    to_rewards = np.asarray(jax.jacobian(rewards)(flat), np.float64)
+    to_rewards = np.asarray(jax.jit(jax.jacobian(rewards))(flat), np.float64)
     is_state_reward = to_rewards.ndim == 2
     if is_state_reward:
         to_rewards = np.repeat(to_rewards[:, None], mdp.num_actions, axis=1)
