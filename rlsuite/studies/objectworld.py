@@ -19,7 +19,7 @@ from rlsuite.core import run
 from rlsuite.envs.stacking import stack
 from rlsuite.io.progress import steps_of
 from rlsuite.io.reports import Report, Section, picture
-from rlsuite.io.tables import table
+from rlsuite.io.tables import number, table
 from rlsuite.problems.maxent_irl import object_world
 from rlsuite.registry import Study
 
@@ -143,6 +143,23 @@ def draw(cells: list[Cell]) -> "Figure":
     return figure
 
 
+def _row(cells: list[Cell], place: str, count: int) -> list[str]:
+    """A line of the table: one place, one number of paths."""
+    linear, deep = (
+        next(
+            cell.differences[PLACES.index(place)]
+            for cell in cells
+            if (cell.reward, cell.demonstrations) == (name, count)
+        )
+        for name in REWARDS
+    )
+    texts = [
+        f"{number(values.mean())} ± {number(values.std(ddof=1) / len(values) ** 0.5)}"
+        for values in (linear, deep)
+    ]
+    return [place, str(count), *texts, f"{np.sum(deep <= linear / 2)} of {len(deep)}"]
+
+
 def study(*, quick: bool = False, num_seeds: int | None = None) -> Report:
     """Run the experiment and report it.
 
@@ -156,22 +173,13 @@ def study(*, quick: bool = False, num_seeds: int | None = None) -> Report:
     sizes = QUICK if quick else FULL
     sizes = sizes._replace(num_seeds=num_seeds or sizes.num_seeds)
     cells = measure(sizes)
-    rows: list[list[Any]] = []
-    for count in sizes.demonstrations:
-        linear, deep = (
-            next(c for c in cells if c.reward == name and c.demonstrations == count).differences
-            for name in REWARDS
-        )
-        halved = np.sum(deep[0] <= linear[0] / 2)
-        means = [float(x) for pair in zip(linear.mean(1), deep.mean(1), strict=True) for x in pair]
-        rows.append([str(count), *means, f"{halved} of {sizes.num_seeds}"])
-    columns = ["paths", *(f"{place}, {name}" for place in PLACES for name in REWARDS)]
     summary = table(
         "Expected value difference",
-        f"Means over {sizes.num_seeds} objectworlds of 32×32 cells; 0 is optimal. The last column "
-        "counts the worlds in which the deep reward loses at most half of what the linear does.",
-        [*columns, "deep ≤ linear/2"],
-        rows,
+        f"Means ± standard errors over {sizes.num_seeds} objectworlds of 32×32 cells; 0 is best. "
+        f"The last column counts the worlds in which the deep reward loses at most half of what "
+        f"the linear one loses.",
+        ["measured in", "paths", "linear", "deep", "deep ≤ linear/2"],
+        [_row(cells, place, count) for place in PLACES for count in sizes.demonstrations],
     )
     figure = picture(
         "expected-value-difference",
