@@ -154,7 +154,7 @@ def _row(cells: list[Cell], place: str, count: int) -> list[str]:
         for name in REWARDS
     )
     texts = [
-        f"{number(values.mean())} ± {number(values.std(ddof=1) / len(values) ** 0.5)}"
+        f"{number(float(values.mean()))} ± {number(float(values.std(ddof=1)) / len(values) ** 0.5)}"
         for values in (linear, deep)
     ]
     return [place, str(count), *texts, f"{np.sum(deep <= linear / 2)} of {len(deep)}"]
