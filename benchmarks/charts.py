@@ -110,7 +110,10 @@ def curve_chart(algorithm: str, metric: str, key: str, curves: dict[str, list[Po
     xs = [point.x for point in numbers]
     axes.set_xscale("log" if min(xs) > 0 and max(xs) / min(xs) >= 8 else "linear")
     values = [point.y for point in numbers]
-    axes.set_yscale("log" if min(values) > 0 and max(values) / min(values) >= 30 else "linear")
+    if min(values) > 0 and max(values) / min(values) >= 30:
+        axes.set_yscale("log")
+    elif min(values) >= 0:
+        axes.set_ylim(bottom=0)
     axes.set_xlabel(key)
     axes.set_ylabel(f"{metric} ({unit})" if unit else metric)
     axes.legend(frameon=False, fontsize=8)
