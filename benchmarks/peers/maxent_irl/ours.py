@@ -18,7 +18,10 @@ Prepared = tuple[Callable[[], Any], Callable[[Any], dict[str, np.ndarray]]]
 
 def _mdp(inputs: Mapping[str, np.ndarray]) -> tabular.MDP:
     return tabular.MDP(
-        transition=tabular.Gather(jnp.asarray(inputs["next_states"]), jnp.asarray(inputs["slip"])),
+        transition=tabular.Gather(
+            jnp.asarray(inputs["next_states"]),
+            jnp.asarray(inputs["slip"]) if "slip" in inputs else None,
+        ),
         reward=jnp.asarray(inputs["reward"]),
         initial=jnp.asarray(inputs["initial"]),
         discount=jnp.asarray(inputs["discount"]),
