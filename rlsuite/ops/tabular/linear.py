@@ -40,8 +40,8 @@ _ANGLE = 0.7  # a minimal-residual step whose cosine is below this is lengthened
 
 
 def sup_norm(vector: Vector) -> Scalar:
-    """The largest absolute component."""
-    return jnp.max(jnp.abs(vector))
+    """The largest absolute component; infinite if one is NaN, which XLA's maximum may pass over."""
+    return jnp.max(jnp.where(jnp.isnan(vector), jnp.inf, jnp.abs(vector)))
 
 
 def sum_norm(vector: Vector) -> Scalar:
@@ -65,10 +65,8 @@ def solve(
     """
 
     def run(norm: Norm, matvec: Product, b: Vector) -> Vector:
-        scale = norm(b)
-        unit = b / jnp.where(scale > 0, scale, 1)  # squares of small residuals would underflow
-        target = jnp.asarray(tolerance, b.dtype)
-        return scale * iterative_solve(matvec, unit, norm=norm, target=target)[0]
+        target = jnp.asarray(tolerance, b.dtype) * norm(b)
+        return iterative_solve(matvec, b, norm=norm, target=target)[0]
 
     norms = (sum_norm, sup_norm) if transposed else (sup_norm, sum_norm)
     return jax.lax.custom_linear_solve(matvec, b, partial(run, norms[0]), partial(run, norms[1]))
@@ -112,7 +110,12 @@ def iterative_solve(
         return (progress.size > limit(progress)) & (progress.products < max_products)
 
     def advance(progress: _Progress) -> _Progress:
-        x, cost = _krylov_round(matvec, norm, progress, limit(progress), max_products)
+        # Each round solves for a residual of one, whose squares neither over- nor underflow. Under
+        # vmap, a system already solved may come with a residual of zero.
+        scale = jnp.where(progress.size > 0, progress.size, 1)
+        unit, goal = progress.residual / scale, limit(progress) / scale
+        correction, cost = _correct(matvec, norm, unit, goal, max_products - progress.products)
+        x = progress.x + scale * correction
         residual = b - matvec(x)
         size = norm(residual)
         halved = size <= 0.5 * progress.size
@@ -147,35 +150,34 @@ class _Krylov(NamedTuple):
     products: Int[Array, ""]
 
 
-def _krylov_round(
-    matvec: Product, norm: Norm, progress: _Progress, limit: Scalar, max_products: int
+def _correct(
+    matvec: Product, norm: Norm, residual: Vector, goal: Scalar, max_products: Int[Array, ""]
 ) -> tuple[Vector, Int[Array, ""]]:
-    """Run IDR(s) from the true residual until its own, updated one is small or goes astray.
+    """Run IDR(s) from a residual of size one until it is small or goes astray.
 
-    The updated residual is believed for half of the float type's digits.
+    It is updated, not measured, and so believed for half of the float type's digits only.
     """
-    (size,) = progress.x.shape
-    dtype = progress.x.dtype
+    (size,) = residual.shape
+    dtype = residual.dtype
     count = min(_SHADOWS, size)
     shadows = _signs(count, size, dtype)
     digits = jnp.sqrt(jnp.finfo(dtype).eps)
-    nothing = tuple(jnp.zeros_like(progress.x) for _ in range(count))
+    nothing = jnp.zeros_like(residual)
     start = _Krylov(
-        x=progress.x,
-        residual=progress.residual,
-        size=progress.size,
-        directions=nothing,
-        images=nothing,
+        x=nothing,
+        residual=residual,
+        size=norm(residual),
+        directions=(nothing,) * count,
+        images=(nothing,) * count,
         moments=tuple(jnp.eye(count, dtype=dtype)),
         step=jnp.ones((), dtype),
-        products=jnp.zeros_like(progress.products),
+        products=jnp.zeros_like(max_products),
     )
 
     def unfinished(at: _Krylov) -> Bool[Array, ""]:
-        small = at.size <= jnp.maximum(limit, digits * progress.size)
-        sound = at.size <= progress.size / digits  # false of NaN
-        moving = at.step != 0
-        return ~small & sound & moving & (progress.products + at.products < max_products)
+        small = at.size <= jnp.maximum(goal, digits)
+        sound = (at.size <= 1 / digits) & (jnp.abs(at.step) > 0)  # false of NaN
+        return ~small & sound & (at.products < max_products)
 
     end = jax.lax.while_loop(unfinished, partial(_cycle, matvec, norm, shadows), start)
     return end.x, end.products
@@ -216,7 +218,7 @@ def _cycle(
         directions[k], images[k], moments[k] = direction, image, moment
     image = matvec(residual)
     overlap, square = image @ residual, image @ image
-    cosine = jnp.abs(_ratio(overlap, jnp.sqrt(square) * jnp.sqrt(residual @ residual)))
+    cosine = jnp.abs(_ratio(overlap, jnp.sqrt(square * (residual @ residual))))
     step = _ratio(overlap, square) * _ratio(jnp.maximum(cosine, _ANGLE), cosine)
     x, residual = x + step * residual, residual - step * image
     return _Krylov(

@@ -29,7 +29,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from rlsuite.ops.tabular import bellman, checks, linear
 from rlsuite.ops.tabular.bellman import Entropy, Scalar
@@ -37,6 +37,7 @@ from rlsuite.ops.tabular.mdp import MDP, standardise, terminal_values
 
 Values = Float[Array, " state"]
 Sweep = Callable[[Values], Values]
+Limit = Callable[[Values], Float[Array, ""]]
 
 _SWEEPS = 30  # cheap sweeps before each Newton step mend the policy locally
 _FREE_STEPS = 30  # Newton steps taken on trust: the first ones may raise the residual
@@ -165,34 +166,53 @@ def _value_iteration(
     )
 
 
+class _Search(NamedTuple):
+    """The state of an iteration; the residual is that of the values or of those before them."""
+
+    values: Values
+    residual: Float[Array, ""]
+    iterations: Int[Array, ""]
+
+
 def _limit(tolerance: Float[Array, ""], values: Values) -> Float[Array, ""]:
     """The residual to reach: the tolerance, or what rounding leaves of any values this large."""
-    return jnp.maximum(
-        tolerance, linear.FLOOR * jnp.finfo(values.dtype).eps * linear.sup_norm(values)
-    )
+    ulp = jnp.finfo(values.dtype).eps * linear.sup_norm(values)
+    return jnp.maximum(tolerance, linear.FLOOR * ulp)
+
+
+def _repeat(
+    advance: Callable[[_Search], _Search],
+    start: _Search,
+    limit: Limit,
+    max_iterations: Int[Array, ""],
+) -> tuple[Values, Int[Array, ""]]:
+    def unfinished(at: _Search) -> Bool[Array, ""]:
+        hopeful = (at.residual > limit(at.values)) & jnp.isfinite(at.residual)
+        return hopeful & (at.iterations < max_iterations)
+
+    end = jax.lax.while_loop(unfinished, advance, start)
+    return end.values, end.iterations
 
 
 def _iterate(
-    sweep: Sweep, guess: Values, limit: Callable[[Values], Any], max_iterations: Any
+    sweep: Sweep, guess: Values, limit: Limit, max_iterations: Int[Array, ""]
 ) -> tuple[Values, Int[Array, ""]]:
     """V ← T V."""
 
-    def unfinished(at: tuple[Values, Any, Any]) -> Any:
-        values, residual, count = at
-        return (residual > limit(values)) & (count < max_iterations)
+    def advance(at: _Search) -> _Search:
+        after = sweep(at.values)
+        return _Search(after, linear.sup_norm(after - at.values), at.iterations + 1)
 
-    def advance(at: tuple[Values, Any, Any]) -> tuple[Values, Any, Any]:
-        values, _, count = at
-        after = sweep(values)
-        return after, linear.sup_norm(after - values), count + 1
-
-    infinity = jnp.asarray(jnp.inf, guess.dtype)
-    values, _, count = jax.lax.while_loop(unfinished, advance, (guess, infinity, jnp.asarray(0)))
-    return values, count
+    unknown = jnp.asarray(jnp.finfo(guess.dtype).max, guess.dtype)
+    return _repeat(advance, _Search(guess, unknown, jnp.asarray(0)), limit, max_iterations)
 
 
 def _newton(
-    sweep: Sweep, guess: Values, limit: Callable[[Values], Any], max_iterations: Any, discount: Any
+    sweep: Sweep,
+    guess: Values,
+    limit: Limit,
+    max_iterations: Int[Array, ""],
+    discount: Float[Array, ""],
 ) -> tuple[Values, Int[Array, ""]]:
     """Newton steps, each after some sweeps and before one.
 
@@ -201,38 +221,35 @@ def _newton(
     it shrinks the residual as a sweep would; else as many sweeps as it cost replace it.
     """
 
-    def unfinished(at: tuple[Values, Any, Any]) -> Any:
-        values, residual, count = at
-        return (residual > limit(values)) & (count < max_iterations)
+    def sweeps(number: int | Int[Array, ""], values: Values) -> Values:
+        return jax.lax.fori_loop(0, number, lambda _, values: sweep(values), values)
 
-    def advance(at: tuple[Values, Any, Any]) -> tuple[Values, Any, Any]:
-        values = jax.lax.fori_loop(0, _SWEEPS, lambda _, values: sweep(values), at[0])
-        after, push_forward = jax.linearize(sweep, values)
+    def advance(at: _Search) -> _Search:
+        values = sweeps(_SWEEPS, at.values)
+        after, expect = jax.linearize(sweep, values)
         residual = linear.sup_norm(values - after)
         # A policy's flaws far from all reward weigh less by the whole horizon than those near it.
         target = jnp.maximum((1 - discount) * residual, limit(values) / 4)
         step, _, cost = linear.iterative_solve(
-            lambda x: x - push_forward(x),
+            lambda x: x - expect(x),
             values - after,
             norm=linear.sup_norm,
             target=jnp.where(residual > limit(values), target, residual),
         )
-        leap = sweep(values - step)
-        leap_residual = linear.sup_norm(leap - (values - step))
+        leap = values - step
+        swept = sweep(leap)
+        leap_residual = linear.sup_norm(swept - leap)
         shrinks = leap_residual <= discount * residual
-        taken = jnp.isfinite(leap_residual) & (shrinks | (at[2] < _FREE_STEPS))
-        replaced = jax.lax.fori_loop(
-            0,
-            jnp.where(taken, 0, cost),
-            lambda _, values: sweep(values),
-            jnp.where(taken, leap, after),
+        taken = jnp.isfinite(leap_residual) & (shrinks | (at.iterations < _FREE_STEPS))
+        return _Search(
+            values=sweeps(jnp.where(taken, 0, cost), jnp.where(taken, swept, after)),
+            residual=jnp.where(taken, leap_residual, discount * residual),
+            iterations=at.iterations + 1,
         )
-        return replaced, jnp.where(taken, leap_residual, discount * residual), at[2] + 1
 
     first = sweep(guess)
-    start = (first, linear.sup_norm(first - guess), jnp.asarray(0))
-    values, _, count = jax.lax.while_loop(unfinished, advance, start)
-    return values, count
+    start = _Search(first, linear.sup_norm(first - guess), jnp.asarray(0))
+    return _repeat(advance, start, limit, max_iterations)
 
 
 def policy_evaluation(

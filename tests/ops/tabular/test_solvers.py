@@ -23,9 +23,7 @@ def both(mdp, temperature, method):
 CASES = [
     ("slip", 2, "iterate"),
     ("slip", 2, "newton"),
-    ("slip", 3, "newton"),
     ("dense", 1, "newton"),
-    ("gather", 2, "newton"),
     ("operator", 3, "iterate"),
 ]
 
@@ -41,6 +39,8 @@ def test_solutions_equal_brute_force(kind, axes, method):
     values, policy = processes.soft_values(mdp, probabilities, 0.7)
     np.testing.assert_allclose(soft.values, values, rtol=0, atol=1e-10)
     np.testing.assert_allclose(np.exp(soft.log_policy), policy, rtol=0, atol=1e-10)
+    worth = processes.evaluate(mdp, probabilities, np.exp(soft.log_policy), 0.7)
+    np.testing.assert_allclose(worth, values, rtol=0, atol=1e-10)
     expected = processes.visits(mdp, probabilities, policy)
     np.testing.assert_allclose(visits.states, expected, rtol=0, atol=1e-10)
 
@@ -107,8 +107,7 @@ def test_invariances(method):
     same(scaled[2].states, visits.states)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_a_mirrored_grid_has_mirrored_solutions(method):
+def test_a_mirrored_grid_has_mirrored_solutions():
     """Mirrored left to right: states are permuted, and the actions left and right swapped."""
     rng = np.random.default_rng(0)
     walls = rng.random((5, 6)) < 0.2
@@ -116,12 +115,12 @@ def test_a_mirrored_grid_has_mirrored_solutions(method):
 
     def solve(walls, reward):
         mdp = tabular.MDP(
-            tabular.Gather(jnp.asarray(processes.grid(5, 6, walls.ravel())), 0.1),
+            tabular.Gather(jnp.asarray(processes.grid(5, 6, walls.ravel()))),
             jnp.asarray(reward.ravel()),
             jnp.ones(30) / 30,
             0.9,
         )
-        hard, soft, visits = both(mdp, 0.7, method)
+        hard, soft, visits = both(mdp, 0.7, "newton")
         return [np.asarray(x) for x in (hard.values, soft.values, soft.log_policy, visits.states)]
 
     mirror = np.arange(30).reshape(5, 6)[:, ::-1].ravel()
@@ -133,12 +132,11 @@ def test_a_mirrored_grid_has_mirrored_solutions(method):
         np.testing.assert_allclose(other, permuted, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_vmap_equals_one_at_a_time(method):
+def test_vmap_equals_one_at_a_time():
     mdp, probabilities = processes.process("slip")
 
     def solve(temperature, discount):
-        return both(mdp.replace(discount=discount), temperature, method)
+        return both(mdp.replace(discount=discount), temperature, "iterate")
 
     cases = [(0.1, 0.5), (1.0, 0.9), (3.0, 0.99)]
     hard, soft, visits = jax.vmap(solve)(*jnp.array(cases).T)
@@ -153,40 +151,43 @@ def test_vmap_equals_one_at_a_time(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_the_residual_is_true_and_bounds_the_error(method):
+    mdp, probabilities = processes.process("dense", discount=0.95)
+    exact = processes.best_values(mdp, probabilities)
+    few = 1 if method == "newton" else 7
+    for tolerance, limit in ((1e-2, 100_000), (1e-6, 100_000), (1e-12, few)):
+        solution = tabular.value_iteration(
+            mdp,
+            method=method,
+            tolerance=tolerance,
+            max_iterations=limit,
+            initial_values=jnp.zeros(6),
+        )
+        values = np.asarray(solution.values)
+        swept = tabular.backup(mdp, tabular.action_values(mdp, solution.values))
+        residual = np.max(np.abs(swept - values))
+        np.testing.assert_allclose(solution.residual, residual, rtol=1e-6, atol=1e-15)
+        np.testing.assert_allclose(solution.error_bound, solution.residual / 0.05, rtol=1e-12)
+        assert np.max(np.abs(values - exact)) <= solution.error_bound + 1e-13
+        assert solution.iterations <= limit
+        assert solution.residual <= tolerance or limit == few
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_a_warm_start_takes_one_sweep(method):
-    mdp, _ = processes.process("slip", discount=0.99)
-    cold = tabular.value_iteration(mdp, temperature=0.5, method=method)
-    warm = tabular.value_iteration(mdp, temperature=0.5, method=method, initial_values=cold.values)
-    assert cold.iterations > 1
+    mdp, _ = processes.process("dense", discount=0.95)
+
+    def solve(values):
+        return tabular.value_iteration(mdp, method=method, initial_values=values)
+
+    cold = solve(jnp.zeros(6))
+    warm = solve(cold.values)
+    assert cold.iterations > warm.iterations
     assert warm.iterations <= 1
     assert warm.residual <= cold.residual
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_the_residual_is_true_and_bounds_the_error(method):
-    mdp, probabilities = processes.process("dense", discount=0.95)
-    exact = processes.best_values(mdp, probabilities)
-    for tolerance, limit in (
-        (1e-2, 100_000),
-        (1e-6, 100_000),
-        (1e-12, 1 if method == "newton" else 7),
-    ):
-        solution = tabular.value_iteration(
-            mdp, method=method, tolerance=tolerance, max_iterations=limit
-        )
-        values = np.asarray(solution.values)
-        swept = tabular.backup(mdp, tabular.action_values(mdp, solution.values))
-        np.testing.assert_allclose(
-            solution.residual, np.max(np.abs(swept - values)), rtol=1e-6, atol=1e-15
-        )
-        np.testing.assert_allclose(solution.error_bound, solution.residual / 0.05, rtol=1e-12)
-        assert np.max(np.abs(values - exact)) <= solution.error_bound + 1e-13
-        assert solution.iterations <= limit
-        assert (solution.residual <= tolerance) or limit < 100
-
-
-@pytest.mark.parametrize("temperature", [None, 0.1])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "temperature"), [("iterate", 0.1), ("newton", None)])
 def test_float32_stops_where_rounding_does(method, temperature):
     """A tolerance out of reach is not spun for, and the residual says how far it came."""
     mdp, probabilities = processes.process("slip", discount=0.99)
@@ -244,14 +245,18 @@ def test_newton_falls_back_on_sweeps():
         jnp.ones(walls.size) / walls.size,
         0.9,
     )
-    newton = tabular.value_iteration(mdp, method="newton", tolerance=1e-13)
-    sweeps = tabular.value_iteration(mdp, tolerance=1e-13)
-    assert newton.residual <= 1e-13
-    np.testing.assert_allclose(newton.values, sweeps.values, rtol=0, atol=1e-11)
+    solution = tabular.value_iteration(mdp, method="newton", tolerance=1e-13)
+    assert solution.residual <= 1e-13
+    next_states = np.asarray(mdp.transition.next_states)
+    distance = np.where(goal, 0.0, np.inf)
+    for _ in range(walls.size):
+        distance = np.minimum(distance, 1 + distance[next_states].min(axis=1))
+    assert np.max(distance[np.isfinite(distance)]) > 100
+    np.testing.assert_allclose(solution.values, 0.9**distance / 0.1, rtol=0, atol=1e-11)
 
 
 def test_policy_evaluation_solves_its_linear_system():
-    for kind, temperatures in (("slip", (None, 0.6)), ("dense", (0.6,))):
+    for kind, temperatures in (("slip", (None,)), ("dense", (0.6,))):
         mdp, probabilities = processes.process(kind, reward_axes=1)
         policy = np.random.default_rng(0).gamma(1.0, size=(6, 3)) * np.asarray(mdp.actions)
         policy[:5] /= policy[:5].sum(axis=1, keepdims=True)
@@ -264,14 +269,3 @@ def test_policy_evaluation_solves_its_linear_system():
                 rtol=0,
                 atol=1e-10,
             )
-
-
-def test_the_soft_policy_is_worth_the_soft_values():
-    mdp, _ = processes.process("slip")
-    soft = tabular.value_iteration(mdp, temperature=0.6, tolerance=EXACT)
-    np.testing.assert_allclose(
-        tabular.policy_evaluation(mdp, soft.log_policy, temperature=0.6),
-        soft.values,
-        rtol=0,
-        atol=1e-10,
-    )
