@@ -234,7 +234,7 @@ def test_an_interrupted_build_leaves_nothing(builds, monkeypatch):
 
 
 def test_maxent_irl_peers_are_given_the_same_problem():
-    inputs = maxent_irl.gridworld()
+    inputs = maxent_irl.gridworld(0.1)
     probabilities, next_states = inputs["probabilities"], inputs["next_states"]
     assert probabilities.shape == (1024, 5, 1024)
     np.testing.assert_allclose(probabilities.sum(axis=2), 1.0, atol=1e-12)

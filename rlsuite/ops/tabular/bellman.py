@@ -115,7 +115,7 @@ def log_policy(
     """The policy that :func:`backup` values, log π(a|s).
 
     With a temperature, (Q(s,a) − V(s))/τ. Without, the greedy policy: actions within rounding of
-    the best, |Q|·ε^¾ with the float type's ε, share its probability uniformly.
+    the best, ε^¾ max|Q| with the float type's ε, share its probability uniformly.
 
     Args:
         mdp: The decision process, for its masks and terminal states.
@@ -138,7 +138,10 @@ def log_policy(
     if temperature is None:
         masked = _mask(mdp, q)
         top = jnp.max(masked, axis=1, keepdims=True)
-        best = masked >= top - jnp.finfo(q.dtype).eps ** 0.75 * jnp.abs(top)
+        slack = jnp.finfo(q.dtype).eps ** 0.75 * jnp.max(jnp.abs(top))
+        # The first best action is one whatever XLA rounds differently in the two uses of Q.
+        first = jnp.argmax(masked, axis=1, keepdims=True) == jnp.arange(q.shape[1])
+        best = first | (masked >= top - slack)
         count = jnp.sum(best, axis=1, keepdims=True).astype(q.dtype)
         return jnp.where(best, -jnp.log(count), -jnp.inf)
     logits = q / jnp.asarray(temperature, q.dtype)
