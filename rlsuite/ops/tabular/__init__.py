@@ -1,4 +1,11 @@
-"""Dynamic programming on tabular Markov decision processes, hard and soft, differentiable."""
+"""Dynamic programming on tabular Markov decision processes: hard and soft, all differentiable.
+
+A process is an :class:`MDP` whose transition is a linear operator. On an infinite horizon,
+:func:`value_iteration` finds V = T V and its policy, :func:`policy_evaluation` and
+:func:`visitation` the values and the discounted visits of any policy; on a finite one,
+:func:`backward_induction`, :func:`finite_policy_evaluation` and :func:`finite_visitation`. Each
+works under ``jax.jit``, ``jax.vmap`` and ``jax.grad`` (to any order), in float32 and float64.
+"""
 
 from rlsuite.ops.tabular.bellman import action_values, backup, log_policy
 from rlsuite.ops.tabular.checks import check

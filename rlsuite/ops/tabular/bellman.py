@@ -19,9 +19,9 @@ Reference:
     Ziebart, Maas, Bagnell and Dey (2008), "Maximum entropy inverse reinforcement learning",
     equations 4-5 and algorithm 1 ("trajectory").
     Ziebart (2010), "Modeling purposeful adaptive behavior with the principle of maximum causal
-    entropy", thesis, theorem 6.8 ("causal").
+    entropy", thesis, chapter 9 ("causal").
     Haarnoja, Tang, Abbeel and Levine (2017), "Reinforcement learning with deep energy-based
-    policies", equations 2-6 (the discounted soft Bellman equation).
+    policies", theorems 1-2 (the discounted soft Bellman equation).
 """
 
 from typing import Literal

@@ -14,8 +14,7 @@ measured here, so that ‖x − x*‖ ≤ residual / (1 − γ) in either case.
 
 Reference:
     van Gijzen and Sonneveld (2011), "Algorithm 913: an elegant IDR(s) variant that efficiently
-    exploits biorthogonality properties", ACM TOMS 38(1), figure 2.
-    Christianson (1994), "Reverse accumulation and attractive fixed points", for the derivative.
+    exploits biorthogonality properties", ACM TOMS 38(1).
 """
 
 import functools

@@ -18,9 +18,10 @@ The rule is itself differentiable: Hessian-vector products need no more than ``j
 
 Reference:
     Puterman and Brumelle (1979), "On the convergence of policy iteration in stationary dynamic
-    programming", theorem 2 (policy iteration is Newton–Kantorovich).
-    Christianson (1994), "Reverse accumulation and attractive fixed points", section 3.
-    Blondel et al. (2022), "Efficient and modular implicit differentiation", equations 3-5.
+    programming", Mathematics of Operations Research 4(1) (policy iteration is Newton–Kantorovich).
+    Christianson (1994), "Reverse accumulation and attractive fixed points", Optimization Methods
+    and Software 3(4).
+    Blondel et al. (2022), "Efficient and modular implicit differentiation", section 2.1.
 """
 
 from collections.abc import Callable

@@ -159,6 +159,28 @@ def test_derivatives_in_the_probabilities():
     )
 
 
+def test_an_operator_may_close_over_parameters():
+    """Differentiated through the user's function, as through the same kernel given densely."""
+    mdp, one = processes.process("dense", discount=0.8)
+    other = jnp.asarray(processes.random_probabilities(9))
+
+    def objective(share, build):
+        changed = mdp.replace(transition=build((1 - share) * jnp.asarray(one) + share * other))
+        solution = tabular.value_iteration(changed, temperature=0.7, tolerance=EXACT)
+        visits = tabular.visitation(changed, solution.log_policy)
+        return solution.values @ weights(6) + visits.states @ weights(6)
+
+    def operator(probabilities):
+        return tabular.Operator(lambda values: probabilities @ values, 6, 3)
+
+    ours, dense = (
+        jax.jit(jax.value_and_grad(lambda share, build=build: objective(share, build)))(0.3)
+        for build in (operator, tabular.Dense)
+    )
+    np.testing.assert_allclose(ours, dense, rtol=1e-11)
+    assert np.abs(dense[1]) > 0.1
+
+
 def test_hard_derivatives():
     """Away from ties the policy does not move, and values are linear in the reward."""
     vector, build = masked_slip()
