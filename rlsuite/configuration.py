@@ -78,7 +78,7 @@ def setting(
     Example:
         >>> @config
         ... class Config:
-        ...     discount: float = setting(0.99, at_least=0, below=1)
+        ...     discount: float = setting(default=0.99, at_least=0, below=1)
         >>> Config(discount=1.5)
         Traceback (most recent call last):
         ...
@@ -169,8 +169,8 @@ def config(cls: type[_T]) -> type[_T]:
     Example:
         >>> @config
         ... class Config:
-        ...     learning_rate: float = setting(1e-3, above=0)
-        ...     hidden_sizes: tuple[int, ...] = setting((64, 64), at_least=1)
+        ...     learning_rate: float = setting(default=1e-3, above=0)
+        ...     hidden_sizes: tuple[int, ...] = setting(default=(64, 64), at_least=1)
         >>> jax.tree.leaves(Config())
         [0.001]
     """

@@ -14,15 +14,15 @@ from rlsuite.configuration import from_json, stacked_size, to_json
 
 @config
 class Inner:
-    momentum: float = setting(0.9, at_least=0, below=1)
+    momentum: float = setting(default=0.9, at_least=0, below=1)
 
 
 @config
 class Config:
-    rate: float = setting(1e-3, above=0)
-    bound: float | None = setting(None, above=0)
-    sizes: tuple[int, ...] = setting((64, 64), at_least=1)
-    layers: int = setting(2, at_least=1)
+    rate: float = setting(default=1e-3, above=0)
+    bound: float | None = setting(default=None, above=0)
+    sizes: tuple[int, ...] = setting(default=(64, 64), at_least=1)
+    layers: int = setting(default=2, at_least=1)
     kind: Literal["adam", "sgd"] = "adam"
     nesterov: bool = False
     inner: Inner = Inner()

@@ -11,9 +11,9 @@ from rlsuite import Algorithm, config, setting
 
 @config
 class Config:
-    learning_rate: float = setting(0.1, above=0)
-    noise: float = setting(0.01, at_least=0)
-    fails_at: int = setting(1_000_000, at_least=0)
+    learning_rate: float = setting(default=0.1, above=0)
+    noise: float = setting(default=0.01, at_least=0)
+    fails_at: int = setting(default=1_000_000, at_least=0)
 
 
 class State(NamedTuple):

@@ -122,9 +122,7 @@ def _bare(node: _Definition) -> Iterator[str]:
 
 def _definitions(body: list[ast.stmt]) -> list[_Definition]:
     return [
-        node
-        for node in body
-        if isinstance(node, _Definition) and not node.name.startswith("_")
+        node for node in body if isinstance(node, _Definition) and not node.name.startswith("_")
     ]
 
 

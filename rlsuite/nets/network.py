@@ -66,7 +66,7 @@ def from_nnx(build: Callable[["flax.nnx.Rngs"], "flax.nnx.Module"]) -> Network:
 
     def apply(params: Params, inputs: Any) -> Any:
         structure = nnx.graphdef(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
-        return nnx.merge(structure, params)(inputs)  # type: ignore[operator]
+        return nnx.merge(structure, params)(inputs)
 
     return Network(init, apply)
 
@@ -129,7 +129,7 @@ def mlp(
     module = linen.Sequential([*layers, linen.Dense(1 if size is None else size)])
 
     def apply(params: Params, inputs: Any) -> Any:
-        outputs = module.apply(params, inputs)
+        outputs: Any = module.apply(params, inputs)
         return outputs[..., 0] if size is None else outputs
 
     return Network(module.init, apply)

@@ -12,7 +12,7 @@ from rlsuite.data.experts import demonstrate, rollout
 from rlsuite.envs.gridworld import gridworld
 from rlsuite.envs.layouts import random_layout
 from rlsuite.envs.mazes import LAYOUTS, maze
-from rlsuite.envs.objectworld import objectworld
+from rlsuite.envs.objectworld import SLIP, objectworld
 from rlsuite.envs.random_mdp import random_mdp
 from rlsuite.envs.stacking import stack
 from rlsuite.ops import tabular
@@ -53,8 +53,7 @@ def object_world(
         The problem.
     """
     world = objectworld(seed)
-    slip = {} if transfer_slip is None else {"slip": transfer_slip}
-    other = objectworld(seed + 1_000_000, **slip)
+    other = objectworld(seed + 1_000_000, slip=SLIP if transfer_slip is None else transfer_slip)
     paths = demonstrate(jax.random.key(seed), world.mdp, num_demonstrations, length=8)
     demonstrations = maxent_irl.from_trajectories(world.mdp, paths)
     return maxent_irl.build_problem(

@@ -1,6 +1,5 @@
 """MaxEnt IRL: gradients against visits, learning against known optima, the forms of its input."""
 
-
 import jax
 import jax.numpy as jnp
 import numpy as np

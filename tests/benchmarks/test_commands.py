@@ -14,7 +14,7 @@ START = 8.0
 
 @config
 class Config:
-    rate: float = setting(0.5, above=0, at_most=1)
+    rate: float = setting(default=0.5, above=0, at_most=1)
 
 
 def make(problem, config=Config()):  # noqa: B008

@@ -91,8 +91,8 @@ def reward_network(config: Config) -> Network:
 def penalty(params: Any, config: Config) -> Float[Array, ""]:
     """L1 ‖θ‖₁ + L2 ‖θ‖²/2."""
     leaves = jax.tree.leaves(params)
-    absolute = sum(jnp.sum(jnp.abs(leaf)) for leaf in leaves)
-    squared = sum(jnp.sum(leaf**2) for leaf in leaves)
+    absolute = jnp.sum(jnp.asarray([jnp.sum(jnp.abs(leaf)) for leaf in leaves]))
+    squared = jnp.sum(jnp.asarray([jnp.sum(leaf**2) for leaf in leaves]))
     return config.l1 * absolute + config.l2 * squared / 2
 
 

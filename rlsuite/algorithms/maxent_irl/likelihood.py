@@ -32,16 +32,16 @@ class Config:
         tolerance: At which residual of the Bellman equation.
     """
 
-    learning_rate: float = setting(0.01, above=0)
-    temperature: float = setting(1.0, above=0)
-    l1: float = setting(0.0, at_least=0)
-    l2: float = setting(0.0, at_least=0)
-    hidden_sizes: tuple[int, ...] = setting((), at_least=1)
+    learning_rate: float = setting(default=0.01, above=0)
+    temperature: float = setting(default=1.0, above=0)
+    l1: float = setting(default=0.0, at_least=0)
+    l2: float = setting(default=0.0, at_least=0)
+    hidden_sizes: tuple[int, ...] = setting(default=(), at_least=1)
     objective: Literal["likelihood", "visitation"] = "likelihood"
     entropy: Literal["causal", "trajectory"] = "causal"
-    horizon: int | None = setting(None, at_least=1)
+    horizon: int | None = setting(default=None, at_least=1)
     solver: Literal["iterate", "newton"] = "iterate"
-    tolerance: float = setting(1e-6, above=0)
+    tolerance: float = setting(default=1e-6, above=0)
 
 
 class Problem(NamedTuple):
@@ -134,11 +134,17 @@ def solve(
     Returns:
         The solution, differentiable in everything.
     """
-    soft = {"temperature": config.temperature, "entropy": config.entropy}
     if config.horizon is not None:
-        return tabular.backward_induction(mdp, config.horizon, **soft)
+        return tabular.backward_induction(
+            mdp, config.horizon, temperature=config.temperature, entropy=config.entropy
+        )
     return tabular.value_iteration(
-        mdp, **soft, method=config.solver, tolerance=config.tolerance, initial_values=values
+        mdp,
+        temperature=config.temperature,
+        entropy=config.entropy,
+        method=config.solver,
+        tolerance=config.tolerance,
+        initial_values=values,
     )
 
 
