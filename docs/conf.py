@@ -23,7 +23,29 @@ extensions = [
 exclude_patterns = ["_build", "extensions"]
 nitpicky = True
 # The objects of other projects: their inventories would need the network.
-_OTHERS = ["Array", "ArrayTree", "Axes", "Figure", "PRNGKeyArray", "Path", "collections", "flax", "gymnax", "jax", "jaxlib", "jaxtyping", "matplotlib", "ndarray", "numpy", "optax", "os", "pathlib", "rich", "types", "typing"]
+_OTHERS = [
+    "Array",
+    "ArrayTree",
+    "Axes",
+    "Figure",
+    "PRNGKeyArray",
+    "Path",
+    "collections",
+    "flax",
+    "gymnax",
+    "jax",
+    "jaxlib",
+    "jaxtyping",
+    "matplotlib",
+    "ndarray",
+    "numpy",
+    "optax",
+    "os",
+    "pathlib",
+    "rich",
+    "types",
+    "typing",
+]
 nitpick_ignore_regex = [
     ("py:.*", rf"_*({'|'.join(_OTHERS)})(\..*)?"),
     ("py:class", r"rlsuite\..*\._\w+"),  # type variables
