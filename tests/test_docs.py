@@ -1,9 +1,11 @@
-"""The documentation refuses names without a docstring, and lists every public module."""
+"""The reference refuses names without a docstring; the README's links and example hold."""
 
 import importlib.util
 import pathlib
+import re
 import sys
 
+import numpy as np
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -63,3 +65,18 @@ def test_the_reference_has_the_names_that_users_import(reference):
     assert "autofunction:: value_iteration" in pages["rlsuite.ops.tabular.rst"]
     for name in pages:
         assert name == "index.rst" or f"<{name.removesuffix('.rst')}>" in pages["index.rst"]
+
+
+def test_the_links_of_the_readme_lead_somewhere():
+    links = re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text())
+    assert len(links) > 5
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_example_of_the_readme_learns_the_policy():
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    names = {}
+    exec(example, names)
+    kl = names["result"].evaluations.policy_kl
+    assert kl.shape == (4, 1)
+    assert np.all(kl < 0.05)
