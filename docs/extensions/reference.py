@@ -252,7 +252,8 @@ def _docstring(module: str, *, indexed: bool = True) -> str:
 
 
 def _members(module: str, names: list[Name]) -> str:
-    """A table of names, then each of them."""
-    listed = "".join(f"   {name.name}\n" for name in names)
+    """A table of functions and classes, then every name."""
+    listed = "".join(f"   {name.name}\n" for name in names if name.kind != "data")
+    table = f".. autosummary::\n\n{listed}\n" if listed else ""
     directives = "".join(f".. auto{name.kind}:: {name.name}\n\n" for name in names)
-    return f".. currentmodule:: {module}\n\n.. autosummary::\n\n{listed}\n{directives}"
+    return f".. currentmodule:: {module}\n\n{table}{directives}"
