@@ -253,7 +253,7 @@ def restore(
     """
     batch, program = _prepare(make, problem, config, key, num_seeds, num_problems, mesh)
     identity = fingerprint(make, problem, config, key, batch.axes, program.shapes)
-    loaded = Checkpoints(pathlib.Path(directory), identity).load_latest(program.shapes)
+    loaded = Checkpoints(pathlib.Path(directory).absolute(), identity).load_latest(program.shapes)
     if loaded is None:
         raise ValueError(f"directory {str(directory)!r} has no checkpoint")
     step, state = loaded

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from rlsuite import cli, registry
+from rlsuite.io import terminal
 from rlsuite.io.logs import read_jsonl
 
 
@@ -83,6 +84,21 @@ def test_evaluate_repeats_the_evaluation_and_writes_nothing(trained, capsys):
     (row,) = [line for line in shown.splitlines() if "visitation_error" in line]
     assert row.strip() in printed
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+
+
+def test_evaluate_takes_a_relative_path(trained, capsys, monkeypatch):
+    out, _, _ = trained
+    monkeypatch.chdir(out.parent)
+    assert call("evaluate", out.name) == 0
+    assert "visitation_error" in capsys.readouterr().out
+
+
+def test_a_coloured_box_becomes_one_line():
+    box = "\x1b[31m╭─ Value error ─╮\x1b[0m\n\x1b[1;31m│\x1b[0m bad value \x1b[31m│\x1b[0m\n"
+    box += "\x1b[31m│\x1b[0m ───── \x1b[31m│\x1b[0m\n\x1b[31m│\x1b[0m help \x1b[31m│\x1b[0m\n"
+    assert terminal._one_line(box).endswith("bad value")
+    assert "\x1b" not in terminal._one_line(box)
+    assert "help" not in terminal._one_line(box)
 
 
 def test_a_directory_in_use_needs_resume(trained, capsys):

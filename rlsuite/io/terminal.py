@@ -40,7 +40,7 @@ def parse(what: Callable[..., _T], arguments: Sequence[str], **options: Any) -> 
 def _one_line(box: str) -> str:
     """The message in a box that tyro drew, without the frame and what follows its first rule."""
     words = []
-    for line in box.splitlines():
+    for line in re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines():
         text = line.strip().strip("│╭╮╰╯").strip()
         if set(text) == {"─"}:
             break
