@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from benchmarks.peers.worker import peak_bytes as peak_of_process
-from rlsuite.core import Result, run
+from rlsuite.core import Result, named, run
 from rlsuite.registry import Entry, Problem
 
 
@@ -71,13 +71,10 @@ def final(result: Result, name: str) -> np.ndarray:
     Raises:
         ValueError: No evaluation has a metric of that name.
     """
-    found = {
-        jax.tree_util.keystr(path, simple=True, separator="/"): leaf
-        for path, leaf in jax.tree_util.tree_leaves_with_path(result.evaluations)
-    }
+    found = named(result.evaluations)
     if name not in found:
         raise ValueError(f"score is {name!r}; the evaluation has {', '.join(found) or 'nothing'}")
-    return np.asarray(found[name])[..., -1]
+    return found[name][..., -1]
 
 
 class Memory:
