@@ -380,11 +380,13 @@ def _study(arguments: Sequence[str]) -> int:
             out: Directory for tables (JSON and Markdown), figures (PNG) and report.html.
             quick: A small version of a few minutes.
             seeds: Number of seeds; the study's own by default.
+            resume: Go on with the stages that an interrupted study has left in out.
         """
 
         out: pathlib.Path
         quick: bool = False
         seeds: int | None = None
+        resume: bool = False
 
     options = parse(
         Options, arguments[1:], prog=f"rlsuite study {study.name}", description=study.summary
@@ -393,11 +395,13 @@ def _study(arguments: Sequence[str]) -> int:
         raise ValueError(f"seeds is {options.seeds}; allowed: a whole number at least 2")
     from rlsuite.io import reports
     from rlsuite.io.checkpoints import prepare
+    from rlsuite.io.stages import Stages
     from rlsuite.io.tables import to_rich
 
     prepare(options.out, 1 << 24)
     _use_compilation_cache()
-    report = study.run(quick=options.quick, num_seeds=options.seeds)
+    stages = Stages(options.out, resume=options.resume)
+    report = study.run(quick=options.quick, num_seeds=options.seeds, stages=stages)
     page = reports.save(options.out, report)
     console = _console()
     for section in report.sections:

@@ -94,7 +94,8 @@ class Study:
 
     Attributes:
         name: What the command line calls it.
-        run: ``(quick, num_seeds) -> rlsuite.io.reports.Report``; num_seeds None is its own.
+        run: ``(quick, num_seeds, stages) -> rlsuite.io.reports.Report``; num_seeds None is its own,
+            and stages (``rlsuite.io.stages.Stages``) keep its parts where it may be interrupted.
         summary: One line.
     """
 

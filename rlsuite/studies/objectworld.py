@@ -8,6 +8,7 @@ world with other dynamics (no slip). All worlds of a cell are trained in one pro
 """
 
 import dataclasses
+import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -19,6 +20,7 @@ from rlsuite.core import run
 from rlsuite.envs.stacking import stack
 from rlsuite.io.progress import steps_of
 from rlsuite.io.reports import Report, Section, picture
+from rlsuite.io.stages import Stages
 from rlsuite.io.tables import number, table
 from rlsuite.problems.maxent_irl import object_world
 from rlsuite.registry import Study
@@ -67,26 +69,34 @@ class Cell(NamedTuple):
     differences: np.ndarray
 
 
-def measure(sizes: Sizes, *, progress: bool = True) -> list[Cell]:
+def measure(sizes: Sizes, *, stages: Stages | None = None, progress: bool = True) -> list[Cell]:
     """Run the experiment.
 
     Args:
         sizes: How large.
+        stages: Keep the cells that are done.
         progress: Show progress.
 
     Returns:
         A cell for each number of demonstrations and reward.
     """
     cells = []
+    stages = stages or Stages()
     combinations = [(count, name) for count in sizes.demonstrations for name in REWARDS]
     for count, name in steps_of("objectworld", combinations, enabled=progress):
-        differences = train(REWARDS[name], count, sizes)
-        cells.append(Cell(name, count, differences))
+        saved = stages(
+            f"{name} {count}",
+            (dataclasses.asdict(REWARDS[name]), count, sizes.num_seeds, sizes.num_steps),
+            functools.partial(train, REWARDS[name], count, sizes),
+        )
+        cells.append(Cell(name, count, saved["differences"]))
     return cells
 
 
-def train(config: maxent_irl.Config, num_demonstrations: int, sizes: Sizes) -> np.ndarray:
-    """Learn every world's reward at once; the expected value differences, ``[place, seed]``."""
+def train(
+    config: maxent_irl.Config, num_demonstrations: int, sizes: Sizes
+) -> dict[str, np.ndarray]:
+    """Learn every world's reward at once; the expected value ``differences``, ``[place, seed]``."""
     worlds = range(sizes.num_seeds)
     problem = stack([object_world(seed, num_demonstrations) for seed in worlds])
     key = jax.random.key(0)
@@ -103,7 +113,8 @@ def train(config: maxent_irl.Config, num_demonstrations: int, sizes: Sizes) -> n
         result.evaluations.expected_value_difference[:, -1],
         result.evaluations.transfer_value_difference[:, -1],
     )
-    return np.stack([here, elsewhere, _other_dynamics(problem, config, result.state.params)])
+    steady = _other_dynamics(problem, config, result.state.params)
+    return {"differences": np.stack([here, elsewhere, steady])}
 
 
 def _other_dynamics(problem: maxent_irl.Problem, config: maxent_irl.Config, params: Any) -> Any:
@@ -160,19 +171,22 @@ def _row(cells: list[Cell], place: str, count: int) -> list[str]:
     return [place, str(count), *texts, f"{np.sum(deep <= linear / 2)} of {len(deep)}"]
 
 
-def study(*, quick: bool = False, num_seeds: int | None = None) -> Report:
+def study(
+    *, quick: bool = False, num_seeds: int | None = None, stages: Stages | None = None
+) -> Report:
     """Run the experiment and report it.
 
     Args:
         quick: The small version.
         num_seeds: How many worlds; the version's own by default.
+        stages: Keep the cells that are done.
 
     Returns:
         The report.
     """
     sizes = QUICK if quick else FULL
     sizes = sizes._replace(num_seeds=num_seeds or sizes.num_seeds)
-    cells = measure(sizes)
+    cells = measure(sizes, stages=stages)
     summary = table(
         "Expected value difference",
         f"Means ± standard errors over {sizes.num_seeds} objectworlds of 32×32 cells; 0 is best. "
