@@ -18,7 +18,7 @@ from typing import Any
 from rlsuite.configuration import is_config
 
 _GROUP = "rlsuite.algorithms"
-_OWN = ("rlsuite.problems.maxent_irl",)
+_OWN = ("rlsuite.problems.maxent_irl", "rlsuite.problems.maml")
 _OWN_STUDIES = ("rlsuite.studies.objectworld",)
 _added: dict[str, "Entry"] = {}
 
