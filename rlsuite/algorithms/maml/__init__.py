@@ -1,16 +1,14 @@
 """Model-agnostic meta-learning, and its first-order, implicit and partial relatives."""
 
-from rlsuite.algorithms.maml.algorithm import (
+from rlsuite.algorithms.maml.adaptation import (
     Config,
-    Evaluation,
-    Metrics,
     State,
     adapt,
     adaptation_curve,
     default_network,
     head,
-    make,
 )
+from rlsuite.algorithms.maml.algorithm import Evaluation, Metrics, make
 from rlsuite.algorithms.maml.navigation import Gaussian, Navigation, gaussian_policy
 from rlsuite.algorithms.maml.tasks import LinearRegressions, Points, Sinusoids, Task, Tasks
 
