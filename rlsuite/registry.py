@@ -19,7 +19,7 @@ from rlsuite.configuration import is_config
 
 _GROUP = "rlsuite.algorithms"
 _OWN = ("rlsuite.problems.maxent_irl", "rlsuite.problems.maml")
-_OWN_STUDIES = ("rlsuite.studies.objectworld",)
+_OWN_STUDIES = ("rlsuite.studies.objectworld", "rlsuite.studies.maml")
 _added: dict[str, "Entry"] = {}
 
 
