@@ -35,6 +35,7 @@ References:
 
 import functools
 import math
+import numbers
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -50,7 +51,9 @@ Loss = Callable[..., Float[Array, ""]]
 
 Method = Literal["maml", "first-order", "reptile", "implicit"]
 
-_WHOLE = 8  # so few steps are kept as they are: cutting them up would save nothing
+# So few steps are written out: that is about a fifth faster than a scan on CPU, and tasks starting
+# from the same θ share what their first step computes of it alone.
+_UNROLLED = 8
 
 
 class Adapted(NamedTuple):
@@ -122,7 +125,7 @@ def adapt(
         θ' and what was seen on the way there.
 
     Raises:
-        ValueError: If ``num_steps`` or ``proximity`` is negative.
+        ValueError: If ``num_steps`` is no whole number, or it or ``proximity`` is negative.
 
     Example:
         >>> quadratic = lambda x, target: (x - target) ** 2 / 2
@@ -130,24 +133,27 @@ def adapt(
         >>> float(end.params), end.losses.tolist()
         (0.75, [0.5, 0.125])
     """
-    _check_least("num_steps", num_steps, 0)
-    _check_least("proximity", proximity, 0)
+    _check_count("num_steps", num_steps, 0)
+    if not isinstance(proximity, jax.core.Tracer) and not proximity >= 0:
+        raise ValueError(f"proximity is {proximity}; allowed: a number from 0")
     params = jax.tree.map(jnp.asarray, params)
     mask = jax.tree.broadcast(mask, params)
     active, frozen = _part(params, mask)
+    pulled = isinstance(proximity, jax.Array) or proximity != 0
     active_rates = None if rates is None else _part(rates, mask)[0]
 
     def whole(part: Params) -> Params:
         return _join(part, frozen)
 
-    def step(carry: Any, index: Int[Array, ""]) -> tuple[Any, Any]:
+    def step(carry: Any, index: int | Int[Array, ""]) -> tuple[Any, Any]:
         current, state = carry
         value, gradient = jax.value_and_grad(
             lambda part: loss(whole(part), data, *_keys(key, index))
         )(current)
-        gradient = jax.tree.map(
-            lambda g, x, x0: g + proximity * (x - x0), gradient, current, active
-        )
+        if pulled:
+            gradient = jax.tree.map(
+                lambda g, x, x0: g + proximity * (x - x0), gradient, current, active
+            )
         updates, state = optimizer.update(gradient, state, current)
         if active_rates is not None:
             updates = jax.tree.map(jnp.multiply, active_rates, updates)
@@ -159,7 +165,7 @@ def adapt(
     )
     if monitor is not None:
         last = monitor(whole(end))
-        seen = jax.tree.map(lambda xs, x: jnp.concatenate([xs, x[None]]), seen, last)
+        seen = jax.tree.map(lambda xs, x: jnp.concatenate([xs, jnp.expand_dims(x, 0)]), seen, last)
     return Adapted(whole(end), state, losses, seen)
 
 
@@ -223,7 +229,7 @@ def meta_gradient(
         raise ValueError(f"method is {method!r}; allowed: {', '.join(get_args(Method))}")
     if rates is not None and method != "maml":
         raise ValueError(f"rates are given with the method {method!r}; allowed: 'maml'")
-    _check_least("cg_steps", cg_steps, 1)
+    _check_count("cg_steps", cg_steps, 1)
     if method == "implicit" and not isinstance(proximity, jax.core.Tracer) and not proximity > 0:
         raise ValueError(f"proximity is {proximity}; allowed: a number above 0")
     params = jax.tree.map(jnp.asarray, params)
@@ -278,6 +284,8 @@ def mean_over_tasks(
         >>> mean_over_tasks(lambda x, y: x * y, 2.0, jnp.asarray([1.0, 2.0, 6.0]))
         Array(6., dtype=float32)
     """
+    if not all(jnp.ndim(leaf) for leaf in jax.tree.leaves(tasks)):
+        raise ValueError("tasks have a leaf without axes; allowed: arrays whose first counts them")
     sizes = {leaf.shape[0] for leaf in jax.tree.leaves(tasks)}
     if len(sizes) != 1:
         raise ValueError(f"tasks have leading axes of {sorted(sizes)}; allowed: one length")
@@ -347,11 +355,17 @@ def _implicit(
 
 
 def _segmented_scan(
-    step: Callable[[Any, Int[Array, ""]], tuple[Any, Any]], carry: Any, num_steps: int
+    step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, num_steps: int
 ) -> tuple[Any, Any]:
     """``lax.scan`` over 0 … num_steps−1 that keeps √num_steps carries for the way back."""
-    if num_steps <= _WHOLE:
-        return jax.lax.scan(step, carry, jnp.arange(num_steps))
+    if num_steps == 0:
+        return jax.lax.scan(step, carry, jnp.arange(0))
+    if num_steps <= _UNROLLED:
+        seen = []
+        for index in range(num_steps):
+            carry, output = step(carry, index)
+            seen.append(output)
+        return carry, jax.tree.map(lambda *xs: jnp.stack(xs), *seen)
     length = math.isqrt(num_steps)
     count = num_steps // length
 
@@ -362,6 +376,8 @@ def _segmented_scan(
     whole = jnp.arange(count * length).reshape(count, length)
     carry, first = jax.lax.scan(segment, carry, whole)
     first = jax.tree.map(lambda x: x.reshape(count * length, *x.shape[2:]), first)
+    if num_steps == count * length:
+        return carry, first
     carry, last = jax.lax.scan(step, carry, jnp.arange(count * length, num_steps))
     return carry, jax.tree.map(lambda x, y: jnp.concatenate([x, y]), first, last)
 
@@ -385,6 +401,6 @@ def _keys(key: PRNGKeyArray | None, index: int | Int[Array, ""]) -> tuple[PRNGKe
     return () if key is None else (jax.random.fold_in(key, index),)
 
 
-def _check_least(name: str, value: Any, least: int) -> None:
-    if not isinstance(value, jax.core.Tracer) and not value >= least:
-        raise ValueError(f"{name} is {value}; allowed: a number at least {least}")
+def _check_count(name: str, value: Any, least: int) -> None:
+    if not isinstance(value, numbers.Integral) or value < least:
+        raise ValueError(f"{name} is {value}; allowed: a whole number from {least}")
