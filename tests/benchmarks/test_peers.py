@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.peers import comparison, environment, maxent_irl
+from benchmarks.peers import comparison, environment, maml, maxent_irl
 from benchmarks.peers.comparison import Comparison, Side, compare, disagreement
 from benchmarks.peers.environment import InstallError, Requirements
 from benchmarks.peers.protocol import SideError, SideProcess, current_interpreter
@@ -243,3 +243,20 @@ def test_maxent_irl_peers_are_given_the_same_problem():
     assert probabilities[0, 0, 0] == pytest.approx(0.9 + 0.1 * 3 / 5)
     assert probabilities[0, 1, 32] == pytest.approx(0.9 + 0.1 / 5)
     assert {one.bar for one in maxent_irl.COMPARISONS} == {10.0, 100.0}
+
+
+def test_maml_peers_are_given_the_same_problem():
+    """All points of a task lie on one wave: y is a combination of sin x and cos x."""
+    inputs = maml.sinusoids()
+    assert inputs["support_x"].shape == inputs["query_y"].shape == (25, 10, 1)
+    x, y = (
+        np.concatenate([inputs[f"{part}_{axis}"] for part in ("support", "query")], axis=1)
+        for axis in "xy"
+    )
+    for xs, ys in zip(x.astype(float), y.astype(float), strict=True):
+        waves = np.hstack([np.sin(xs), np.cos(xs)])
+        np.testing.assert_allclose(waves @ np.linalg.lstsq(waves, ys)[0], ys, atol=1e-5)
+    kernels = [inputs[f"kernel_{layer}"] for layer in range(3)]
+    assert [kernel.shape for kernel in kernels] == [(1, 40), (40, 40), (40, 1)]
+    assert {array.dtype for array in (x, y, *kernels)} == {np.dtype("float32")}
+    assert {one.bar for one in maml.COMPARISONS} >= {10.0, 50.0, 200.0}
