@@ -53,9 +53,9 @@ def surrogate(
     Reference:
         Farquhar et al. 2019, eq. 12.
     """
-    steps = jnp.arange(log_probs.shape[-1])
+    steps = jnp.arange(log_probs.shape[-1], dtype=log_probs.dtype)
     age = steps[:, None] - steps
-    kept = jnp.where(age > 0, memory ** jnp.maximum(age, 0), 0.0).astype(log_probs.dtype)
+    kept = jnp.where(age > 0, memory ** jnp.maximum(age, 1.0), 0.0)
     before = log_probs @ kept.T
     gain = _one(before + log_probs) - _one(before)
     return jnp.sum(jax.lax.stop_gradient(advantages) * gain, axis=-1)

@@ -30,7 +30,7 @@ class Sizes(NamedTuple):
     num_seeds: int
 
 
-FULL = Sizes(70_000, 20_000, 2000, 200, 100, 5)
+FULL = Sizes(70_000, 10_000, 2000, 200, 100, 5)
 QUICK = Sizes(4000, 0, 500, 100, 40, 2)
 
 

@@ -74,15 +74,14 @@ def section(num_steps: int, num_seeds: int, num_tasks: int, stages: Stages) -> S
             ]
         ],
     )
-    paths = draw_paths(PROBLEM.build(), PROBLEM.config, outcomes[0].state)
-    return Section(
-        "Navigation in the plane",
-        [summary, claim],
-        [
-            picture("navigation", draw(outcomes), "Returns over updates; bars are 95 % intervals."),
-            picture("navigation-paths", paths, "Paths of the MAML policy to four goals (stars)."),
-        ],
-    )
+    pictures = [
+        picture("navigation", draw(outcomes), "Returns over updates; bars are 95 % intervals.")
+    ]
+    if outcomes[0].state is not None:
+        paths = draw_paths(PROBLEM.build(), PROBLEM.config, outcomes[0].state)
+        caption = "Paths of the MAML policy to four goals (stars)."
+        pictures.append(picture("navigation-paths", paths, caption))
+    return Section("Navigation in the plane", [summary, claim], pictures)
 
 
 def _row(found: Outcome) -> list[str]:

@@ -44,7 +44,7 @@ def variant_trials(num_steps: int) -> list[Trial]:
         "ANIL": maml.Config(adapts="head"),
         "Reptile": maml.Config(method="reptile", inner_steps=5),
         "implicit": maml.Config(
-            method="implicit", inner_rate=0.003, inner_steps=16, proximity=20.0
+            method="implicit", inner_rate=0.003, inner_steps=8, proximity=40.0, cg_steps=3
         ),
     }
     return [Trial(name, maml.Sinusoids(), config, num_steps) for name, config in configs.items()]
@@ -109,19 +109,18 @@ def section(
                 [[*_row(found, "10 points"), number(found.milliseconds)] for found in variants],
             )
         )
-    fits = draw_fits(KINDS["5 points"], maml.Config(), main[0].state)
-    return Section(
-        "Regression of sine waves",
-        tables,
-        [
-            picture(
-                "sinusoid",
-                draw(main),
-                "Error over gradient steps on new waves; bands are 95 % intervals over seeds.",
-            ),
-            picture("sinusoid-fits", fits, "Three new waves, learned from five points each."),
-        ],
-    )
+    pictures = [
+        picture(
+            "sinusoid",
+            draw(main),
+            "Error over gradient steps on new waves; bands are 95 % intervals over seeds.",
+        )
+    ]
+    if main[0].state is not None:
+        fits = draw_fits(KINDS["5 points"], maml.Config(), main[0].state)
+        caption = "Three new waves, learned from five points each."
+        pictures.append(picture("sinusoid-fits", fits, caption))
+    return Section("Regression of sine waves", tables, pictures)
 
 
 _HEADINGS = ("before", *(f"{step} step{'s' * (step > 1)}" for step in SHOWN[1:]))
@@ -144,7 +143,7 @@ def _row(found: Outcome, kind: str) -> list[str]:
 
 def _text(values: np.ndarray) -> str:
     mean, half = interval(values)
-    return f"{number(mean)} ± {number(half)}"
+    return f"{number(mean)} ± {number(half)}" if np.isfinite(mean) else "diverged"
 
 
 def draw(outcomes: list[Outcome]) -> "Figure":

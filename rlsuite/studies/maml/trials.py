@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from rlsuite.algorithms import maml
 from rlsuite.configuration import to_json
-from rlsuite.core import Algorithm, run
+from rlsuite.core import Algorithm, NonFiniteError, run
 from rlsuite.io.stages import Stages
 
 
@@ -45,14 +45,14 @@ class Outcome(NamedTuple):
         losses: On new tasks after each step, by the kind of task: ``[seed, step + 1]``.
         rates: The inner rate that was used, by the kind of task.
         milliseconds: Of a training step, for one seed.
-        state: Of the first seed.
+        state: Of the first seed; None where training diverged.
     """
 
     name: str
     losses: dict[str, np.ndarray]
     rates: dict[str, float]
     milliseconds: float
-    state: maml.State
+    state: maml.State | None
 
 
 def outcome_of(
@@ -70,14 +70,18 @@ def outcome_of(
         num_steps: How many steps an adaptation has.
 
     Returns:
-        The outcome.
+        The outcome; where training diverged, with losses of NaN.
     """
     rates = _rates(trial)
     config = dataclasses.replace(trial.config, evaluation_steps=num_steps)
     identity = repr((trial.tasks, to_json(config), trial.num_steps, rates, kinds, num_seeds))
 
     def compute() -> dict[str, Any]:
-        state, seconds = _train(trial, config, num_seeds)
+        try:
+            state, seconds = _train(trial, config, num_seeds)
+        except NonFiniteError:
+            lost = np.full((2, len(rates), num_seeds, num_steps + 1), np.nan)
+            return {**{f"losses of {kind}": lost for kind in kinds}, "seconds": np.nan}
         arrays = {
             f"losses of {kind}": _curves(tasks, config, state, trial)
             for kind, tasks in kinds.items()
@@ -86,22 +90,24 @@ def outcome_of(
         return {**arrays, "seconds": seconds, **{f"leaf {i}": x for i, x in enumerate(first)}}
 
     arrays = stages(trial.name, identity, compute)
-    algorithm = _unevaluated(trial.tasks, config, **trial.callables)
-    structure = jax.eval_shape(algorithm.init, jax.random.key(0))
-    leaves = [jnp.asarray(arrays[f"leaf {i}"]) for i in range(len(jax.tree.leaves(structure)))]
     losses, chosen = {}, {}
     for kind in kinds:
         tuning, reported = arrays[f"losses of {kind}"]
         last = np.nan_to_num(tuning.mean(axis=1)[:, -1], nan=np.inf)
         best = int(np.argmin(last))
         losses[kind], chosen[kind] = reported[best], rates[best]
-    return Outcome(
-        trial.name,
-        losses,
-        chosen,
-        1e3 * float(arrays["seconds"]) / max(trial.num_steps, 1) / num_seeds,
-        jax.tree.unflatten(jax.tree.structure(structure), leaves),
-    )
+    milliseconds = 1e3 * float(arrays["seconds"]) / max(trial.num_steps, 1) / num_seeds
+    return Outcome(trial.name, losses, chosen, milliseconds, _state(trial, arrays))
+
+
+def _state(trial: Trial, arrays: Mapping[str, np.ndarray]) -> maml.State | None:
+    """The state whose leaves were kept."""
+    algorithm = _unevaluated(trial.tasks, trial.config, **trial.callables)
+    leaves, structure = jax.tree.flatten(jax.eval_shape(algorithm.init, jax.random.key(0)))
+    names = [f"leaf {i}" for i in range(len(leaves))]
+    if names[0] not in arrays:
+        return None
+    return jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in names])
 
 
 def _rates(trial: Trial) -> tuple[float, ...]:

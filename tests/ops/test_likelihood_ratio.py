@@ -1,0 +1,103 @@
+"""Derivatives of the surrogates against an expected return that is enumerated."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rlsuite.ops.likelihood_ratio import log_likelihood, surrogate
+
+HORIZON = 3
+REWARDS = np.random.default_rng(0).normal(size=(HORIZON, 2, 2))
+BASELINE = np.random.default_rng(1).normal(size=(HORIZON, 2))
+THETA = np.asarray([0.3, -0.8])
+ACTIONS = np.asarray(list(itertools.product([0, 1], repeat=HORIZON)))
+STATES = np.concatenate([np.zeros((len(ACTIONS), 1), int), ACTIONS[:, :-1]], axis=1)
+"""The state is the last action; its policy's logit is one of two parameters."""
+
+_COLLECTED = REWARDS[np.arange(HORIZON), STATES, ACTIONS]
+_AHEAD = np.cumsum(_COLLECTED[:, ::-1], axis=1)[:, ::-1]
+ADVANTAGES = _AHEAD - BASELINE[np.arange(HORIZON), STATES]
+
+
+def log_probs(theta):
+    logits = jnp.asarray(theta)[STATES]
+    return jax.nn.log_sigmoid(jnp.where(jnp.asarray(ACTIONS) == 1, logits, -logits))
+
+
+def expected_return(theta):
+    return jnp.exp(log_probs(theta).sum(axis=1)) @ jnp.asarray(_COLLECTED.sum(axis=1))
+
+
+def expectation(estimator):
+    """The expectation over trajectories, whose probabilities are constants as in sampling."""
+
+    def mean(theta):
+        weights = jax.lax.stop_gradient(jnp.exp(log_probs(theta).sum(axis=1)))
+        return weights @ estimator(log_probs(theta), jnp.asarray(ADVANTAGES))
+
+    return mean
+
+
+def with_memory(memory):
+    return lambda log_probs, advantages: surrogate(log_probs, advantages, memory=memory)
+
+
+ESTIMATORS = {
+    "dice": with_memory(1.0),
+    "half": with_memory(0.5),
+    "none": with_memory(0.0),
+    "log": log_likelihood,
+}
+
+
+def same(one, other):
+    np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_the_value_is_zero_and_the_gradient_that_of_the_expected_return(name):
+    estimate = expectation(ESTIMATORS[name])
+    same(estimate(THETA), 0.0)
+    same(jax.jit(jax.grad(estimate))(THETA), jax.grad(expected_return)(THETA))
+
+
+def test_with_full_memory_derivatives_of_every_order_are_those_of_the_expected_return():
+    estimate = expectation(ESTIMATORS["dice"])
+    same(jax.hessian(estimate)(THETA), jax.hessian(expected_return)(THETA))
+    third = jax.jacfwd(jax.hessian(expected_return))(THETA)
+    same(jax.jacfwd(jax.hessian(estimate))(THETA), third)
+    assert np.abs(third).max() > 0.1
+
+
+@pytest.mark.parametrize(("name", "memory"), [("dice", 1.0), ("half", 0.5), ("none", 0.0)])
+def test_the_second_derivative_is_that_of_the_documentation(name, memory):
+    slope, bend = jax.jacobian(log_probs)(THETA), jax.hessian(log_probs)(THETA)
+    probability = np.exp(log_probs(THETA).sum(axis=1))
+    total = np.zeros((2, 2))
+    for n, t in itertools.product(range(len(ACTIONS)), range(HORIZON)):
+        past = sum((memory ** (t - s) * slope[n, s] for s in range(t)), np.zeros(2))
+        cross = np.outer(slope[n, t], past)
+        here = bend[n, t] + np.outer(slope[n, t], slope[n, t]) + cross + cross.T
+        total += probability[n] * np.asarray(ADVANTAGES)[n, t] * here
+    same(jax.hessian(expectation(ESTIMATORS[name]))(THETA), total)
+
+
+def test_the_log_likelihood_misses_what_is_drawn():
+    bend = np.asarray(jax.hessian(log_probs)(THETA))
+    probability = np.exp(log_probs(THETA).sum(axis=1))
+    missing = np.einsum("n,nt,ntij->ij", probability, np.asarray(ADVANTAGES), bend)
+    found = jax.hessian(expectation(log_likelihood))(THETA)
+    same(found, missing)
+    assert np.abs(found - jax.hessian(expected_return)(THETA)).max() > 0.1
+
+
+def test_steps_after_an_end_do_not_count():
+    ended = jnp.asarray(ADVANTAGES).at[:, 1:].set(0.0)
+    for estimator in ESTIMATORS.values():
+        whole = jax.grad(lambda x, f=estimator: f(x, ended).sum())(log_probs(THETA))
+        first = jax.grad(lambda x, f=estimator: f(x, ended[:, :1]).sum())(log_probs(THETA)[:, :1])
+        same(whole[:, :1], first)
+        same(whole[:, 1:], 0.0)
