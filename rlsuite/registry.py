@@ -18,8 +18,18 @@ from typing import Any
 from rlsuite.configuration import is_config
 
 _GROUP = "rlsuite.algorithms"
-_OWN = ("rlsuite.problems.maxent_irl", "rlsuite.problems.maml")
-_OWN_STUDIES = ("rlsuite.studies.objectworld", "rlsuite.studies.maml")
+_OWN = (
+    "rlsuite.problems.maxent_irl",
+    "rlsuite.problems.maml",
+    "rlsuite.problems.task_clustering",
+)
+_OWN_STUDIES = (
+    "rlsuite.studies.objectworld",
+    "rlsuite.studies.maml",
+    "rlsuite.studies.meta_irl.reproduction",
+    "rlsuite.studies.meta_irl.choices",
+    "rlsuite.studies.meta_irl.beyond",
+)
 _added: dict[str, "Entry"] = {}
 
 

@@ -5,7 +5,7 @@ as well, so Equinox, Haiku or hand-written parameters need no base class.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -99,6 +99,7 @@ def mlp(
     size: int | None = None,
     *,
     activation: Callable[[Array], Array] = jax.nn.relu,
+    initializer: Literal["lecun_normal", "uniform_fan_in"] = "lecun_normal",
 ) -> Network:
     """A multi-layer perceptron: x ↦ W_L σ(… σ(W_1 x + b_1) …) + b_L.
 
@@ -106,12 +107,14 @@ def mlp(
         hidden_sizes: The widths of the hidden layers, each at least 1.
         size: The number of outputs; None for one output without an axis.
         activation: σ.
+        initializer: "lecun_normal", W with variance 1/(inputs of the layer) and b = 0, which is
+            Flax's own; or "uniform_fan_in", W and b uniform within ±1/√(inputs), PyTorch's.
 
     Returns:
         The network.
 
     Raises:
-        ValueError: If a width is below 1.
+        ValueError: If a width is below 1, or the initializer is unknown.
 
     Example:
         >>> network = mlp((512, 256, 128))
@@ -121,6 +124,10 @@ def mlp(
     """
     if any(width < 1 for width in hidden_sizes):
         raise ValueError(f"hidden_sizes is {tuple(hidden_sizes)}; allowed: widths of at least 1")
+    if initializer not in ("lecun_normal", "uniform_fan_in"):
+        raise ValueError(
+            f"initializer is {initializer!r}; allowed: 'lecun_normal', 'uniform_fan_in'"
+        )
     from flax import linen
 
     layers: list[Any] = []
@@ -128,8 +135,27 @@ def mlp(
         layers += [linen.Dense(width), activation]
     module = linen.Sequential([*layers, linen.Dense(1 if size is None else size)])
 
+    def init(key: PRNGKeyArray, inputs: Any) -> Params:
+        params = module.init(key, inputs)
+        return params if initializer == "lecun_normal" else _uniform_fan_in(key, params)
+
     def apply(params: Params, inputs: Any) -> Any:
         outputs: Any = module.apply(params, inputs)
         return outputs[..., 0] if size is None else outputs
 
-    return Network(module.init, apply)
+    return Network(init, apply)
+
+
+def _uniform_fan_in(key: PRNGKeyArray, params: Params) -> Params:
+    """Every layer's kernel and bias drawn uniformly within ±1/√(inputs of the layer)."""
+    layers: dict[str, Any] = params["params"]
+    drawn: dict[str, Any] = {}
+    for i, (name, layer) in enumerate(layers.items()):
+        bound = layer["kernel"].shape[0] ** -0.5
+        drawn[name] = {
+            part: jax.random.uniform(
+                jax.random.fold_in(key, 2 * i + j), leaf.shape, leaf.dtype, -bound, bound
+            )
+            for j, (part, leaf) in enumerate(layer.items())
+        }
+    return {"params": drawn}

@@ -53,3 +53,23 @@ def test_linen_and_nnx_modules_serve_alike():
 def test_a_bad_width_is_named():
     with pytest.raises(ValueError, match=r"hidden_sizes is \(4, 0\); allowed: widths"):
         nets.mlp((4, 0))
+
+
+def test_uniform_fan_in_fills_its_range():
+    """Kernels and biases uniform within 1/√inputs; the talk's network then starts at ‖θ‖ ≈ 17.35."""
+    network = nets.mlp((512, 256, 128), initializer="uniform_fan_in")
+    params = network.init(KEY, jnp.zeros((1, 100)))["params"]
+    squares = 0.0
+    for layer, inputs in zip(params.values(), (100, 512, 256, 128), strict=True):
+        bound = inputs**-0.5
+        for leaf in layer.values():
+            assert np.abs(leaf).max() <= bound
+            squares += float((leaf**2).sum())
+        assert np.abs(layer["kernel"]).max() > 0.95 * bound
+        np.testing.assert_allclose(np.std(layer["kernel"]), bound / 3**0.5, rtol=0.06)
+    np.testing.assert_allclose(squares**0.5, 17.35, rtol=5e-3)
+
+
+def test_an_unknown_initializer_is_named():
+    with pytest.raises(ValueError, match="initializer is 'zeros'; allowed"):
+        nets.mlp((4,), initializer="zeros")

@@ -1,0 +1,153 @@
+"""The studies of task-clustering meta-IRL: their statistics, and the pipeline in miniature."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from rlsuite.algorithms import task_clustering as tc
+from rlsuite.io.stages import Stages
+from rlsuite.studies.meta_irl import beyond, choices, many, published, reproduction, training
+from rlsuite.studies.meta_irl.training import CONDITIONS, Setup
+
+SMALL = Setup(
+    config=tc.Config(
+        hidden_sizes=(8,), fine_tuning_steps=2, inner_rate=1e-2, fine_tuning_rate=1e-2
+    ),
+    num_steps=3,
+)
+
+
+def distances_with(*subtrees, tasks=7):
+    """Distances whose dendrogram has the given disjoint sets as subtrees."""
+    square = np.full((tasks, tasks), 9.0)
+    for members in subtrees:
+        for i in members:
+            for j in members:
+                square[i, j] = 1.0
+    return square[np.triu_indices(tasks, 1)]
+
+
+def test_shares_count_the_seeds_with_a_subtree():
+    walls, hooks = published.SHORT_WALLS, published.HOOKS
+    runs = np.stack([distances_with(walls, hooks), distances_with(walls), distances_with((0, 6))])
+    found = reproduction.shares(np.stack([runs] * len(CONDITIONS)))
+    assert found.shape == (2, 12)
+    np.testing.assert_allclose(found[0], 2 / 3)
+    np.testing.assert_allclose(found[1], 1 / 3)
+
+
+def test_halves_are_a_partition_and_losses_find_their_place():
+    halves = reproduction.halves(np.asarray([[distances_with((0, 1, 2), (3, 4, 5, 6))]]))
+    assert halves == [[[frozenset((0, 1, 2)), frozenset((3, 4, 5, 6))]]]
+    losses = {
+        (0, halves[0][0][0]): np.asarray([0.0, 1, 2]),
+        (0, halves[0][0][1]): np.asarray([3.0, 4, 5, 6]),
+    }
+    np.testing.assert_array_equal(reproduction.losses_of(halves[0][0], 0, losses), np.arange(7.0))
+
+
+def test_tests_and_stars():
+    low, high = np.arange(20.0), np.arange(20.0) + 15
+    p = reproduction.smaller(low, high)
+    assert p < 1e-4
+    assert reproduction.smaller(high, low) > 0.99
+    assert [reproduction.stars(x) for x in (0.2, 0.04, 0.004, 0.0004)] == [0, 1, 2, 3]
+
+
+def test_published_tables_are_whole():
+    assert set(published.SHARES) == {
+        (metric, subtree) for metric in tc.METRICS for subtree in reproduction.SUBTREES
+    }
+    rows = [*published.SHARES.values(), *published.MEANS.values(), *published.MEDIANS.values()]
+    assert {len(row) for row in rows} == {len(tc.FEATURES)}
+    assert {len(row) for row in published.BETTER} == {len(published.CLUSTERS)}
+    # What is the same by a metric was published as the same.
+    for table in (published.MEANS, published.MEDIANS):
+        assert table["cosine"][0] == table["cosine"][1]
+        assert table["euclidean"][4] == table["euclidean"][5]
+    known = np.asarray(
+        [
+            [published.SHARES[m, s][tc.FEATURES.index(f)] for m, f in CONDITIONS]
+            for s in reproduction.SUBTREES
+        ]
+    )
+    assert choices.distance_to_published(known) == 0
+    assert choices.distance_to_published(1 - known) > 0.5
+
+
+@pytest.mark.parametrize("dimension", [3, 100, 216_065])
+def test_angles_of_random_vectors_have_their_density(dimension):
+    angles = reproduction.random_angles(dimension, 20_000)
+    grid = np.linspace(0, 180, 2_000_001)
+    density = reproduction.angle_density(grid, dimension)
+    np.testing.assert_allclose(np.trapezoid(density, grid), 1, rtol=1e-3)
+    spread = np.sqrt(np.trapezoid(density * (grid - 90) ** 2, grid))
+    np.testing.assert_allclose(angles.std(), spread, rtol=0.03)
+    if dimension == 100:
+        vectors = np.random.default_rng(0).normal(size=(2, 4000, dimension))
+        unit = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+        drawn = np.degrees(np.arccos((unit[0] * unit[1]).sum(-1)))
+        np.testing.assert_allclose(drawn.std(), spread, rtol=0.05)
+
+
+def test_curve_fits_know_the_curve():
+    x = np.arange(1.0, 8)
+    fits = beyond.curve_fits(x, 3 - 0.5 * np.sqrt(x))
+    assert max(fits, key=fits.get) == "√x"
+    assert fits["√x"] == pytest.approx(1)
+
+
+def test_agreement_is_one_for_the_same_and_none_by_chance():
+    generator = np.random.default_rng(0)
+    labels = generator.integers(4, size=2000)
+    assert many.agreement(labels, (labels + 1) % 4) == pytest.approx(1)
+    assert abs(many.agreement(labels, generator.permutation(labels))) < 0.01
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return training.base(SMALL, 2)
+
+
+def test_all_seeds_in_one_program_are_each_themselves(trained):
+    """Seeds differ in demonstrations and first parameters; a pair trained alone is the same."""
+    assert trained.distances.shape == (12, 2, 21)
+    assert trained.curves.shape == (2, 7, 3)
+    assert not np.allclose(trained.params[0], trained.params[1])
+    alone = training.train(SMALL, [(1, published.ALL)])[1, published.ALL]
+    np.testing.assert_allclose(alone.params, trained.params[1], atol=1e-5)
+    np.testing.assert_allclose(alone.curves, trained.curves[1], atol=1e-5)
+    problem = training.problem_of(SMALL, 1)
+    params = training.unflatten(SMALL, trained.params[1])
+    measured = training.measurer(SMALL.config, SMALL.inner)(params, problem)
+    pairs = tc.distances(tc.features(measured)["adapted"], "cosine")
+    np.testing.assert_allclose(pairs, trained.distances[CONDITIONS.index(("cosine", "adapted")), 1])
+    np.testing.assert_allclose(
+        training.tuner(SMALL.config, SMALL.inner)(params, problem), trained.curves[1], atol=1e-5
+    )
+
+
+def test_few_shot_losses_are_those_of_their_sets(trained, tmp_path):
+    pairs = [(0, frozenset((0, 1))), (1, frozenset((4, 5)))]
+    losses = training.few_shot(Stages(tmp_path), "some sets", SMALL, pairs)
+    again = training.few_shot(Stages(tmp_path, resume=True), "some sets", SMALL, pairs)
+    assert set(losses) == set(pairs)
+    for pair in pairs:
+        np.testing.assert_array_equal(losses[pair], again[pair])
+    direct = training.train(SMALL, pairs)
+    for pair in pairs:
+        np.testing.assert_allclose(losses[pair], direct[pair].curves[:, -1])
+
+
+def test_every_choice_can_be_made():
+    """Each changes the setup that it is applied to, and all have different names."""
+    names = [choice.name for choice in choices.CHOICES]
+    assert len(set(names)) == len(names)
+    default = Setup()
+    for choice in choices.CHOICES[1:]:
+        changed = choice.apply(default)
+        assert changed.identity() != default.identity(), choice.name
+        for part, fields in (("worlds", choice.worlds), ("config", choice.config)):
+            for field, value in fields.items():
+                assert dataclasses.asdict(getattr(changed, part))[field] == value
