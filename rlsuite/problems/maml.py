@@ -50,7 +50,7 @@ def _sinusoid_errors(problem: maml.Sinusoids) -> dict[str, float]:
     return {"random": power, "no adaptation": power - explained, "optimal": 0.0}
 
 
-def _midpoints(bounds: tuple[float, float], count: int = 500) -> np.ndarray:
+def _midpoints(bounds: tuple[Any, Any], count: int = 500) -> np.ndarray:
     low, high = bounds
     return low + (high - low) * (np.arange(count) + 0.5) / count
 

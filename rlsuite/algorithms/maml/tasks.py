@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 Params = Any
 Apply = Callable[[Params, Any], Any]
+Range = tuple[float | Float[Array, ""], float | Float[Array, ""]]
 
 
 class Task(NamedTuple):
@@ -89,9 +90,9 @@ class Sinusoids:
 
     shots: int = dataclasses.field(default=10, metadata={"static": True})
     informed: bool = dataclasses.field(default=False, metadata={"static": True})
-    amplitudes: tuple[float, float] = (0.1, 5.0)
-    phases: tuple[float, float] = (0.0, jnp.pi)
-    interval: tuple[float, float] = (-5.0, 5.0)
+    amplitudes: Range = (0.1, 5.0)
+    phases: Range = (0.0, jnp.pi)
+    interval: Range = (-5.0, 5.0)
 
     @property
     def inputs(self) -> Float[Array, "point input"]:
@@ -180,7 +181,5 @@ class LinearRegressions:
         return jnp.sum(self.curvature * left * spread)
 
 
-def _uniform(
-    key: PRNGKeyArray, bounds: tuple[Any, Any], shape: tuple[int, ...] = ()
-) -> Float[Array, "..."]:
+def _uniform(key: PRNGKeyArray, bounds: Range, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
     return jax.random.uniform(key, shape, minval=bounds[0], maxval=bounds[1])
