@@ -86,12 +86,11 @@ def make(
         ValueError: If more tasks are to be drawn than there are.
 
     Example:
-        >>> from rlsuite.core import run
         >>> from rlsuite.problems.task_clustering import maze_tasks
-        >>> config = Config(hidden_sizes=(16,))
-        >>> result = run(make, maze_tasks(0), config, jax.random.key(0), 2, progress=False)
-        >>> result.evaluations.curves.shape
-        (7, 11, 1)
+        >>> algorithm = make(maze_tasks(0))
+        >>> state = algorithm.init(jax.random.key(0))
+        >>> sum(leaf.size for leaf in jax.tree.leaves(state.params))
+        216065
     """
     network = losses.reward_network(config) if reward is None else reward
     transformation, inner = optimizer(config.outer_rate), inner_optimizer(config.inner_rate)

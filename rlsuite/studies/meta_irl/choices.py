@@ -4,6 +4,7 @@ No choice is made for a single cell of the published table: every row of the swe
 experiment under one setup, and tells how far all 24 shares are from the published ones.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -40,8 +41,6 @@ class Choice(NamedTuple):
 
     def apply(self, setup: Setup) -> Setup:
         """The setup with the change made."""
-        import dataclasses
-
         return setup._replace(
             worlds=dataclasses.replace(setup.worlds, **self.worlds),
             config=dataclasses.replace(setup.config, **self.config),
@@ -49,7 +48,33 @@ class Choice(NamedTuple):
         )
 
 
-CHOICES = (Choice("default"),)
+CHOICES = (
+    Choice("default"),
+    Choice("gradient of the KL", config={"gradient": "kl"}),
+    Choice("goal not absorbing, five actions", {"absorbing": False, "stay": True}),
+    Choice("goal not absorbing, four actions", {"absorbing": False}),
+    Choice("five actions", {"stay": True}),
+    Choice("obstacles are walls", {"obstacles": "walls"}),
+    Choice("discount .95", {"discount": 0.95}),
+    Choice("discount .99", {"discount": 0.99}),
+    Choice("horizon 50", {"tail": "drop"}, {"horizon": 50}),
+    Choice("first of equal actions", {"ties": "first"}),
+    Choice("exact demonstrations", {"demonstrations": "exact"}),
+    Choice("walks of 20 steps", {"length": 20}),
+    Choice("policy's starts from p₀", config={"starts": "initial"}),
+    Choice("μ uniform where unvisited", config={"unvisited": "uniform"}),
+    Choice("|S| without obstacles", config={"states": "free"}),
+    Choice("hard value iteration", config={"backup": "hard"}),
+    Choice("second-order MAML", config={"method": "maml"}),
+    Choice("three inner steps", config={"inner_steps": 3, "inner_rate": 1e-4}),
+    Choice("inner SGD at .01", config={"inner_rate": 1e-2}, setup={"inner": "sgd"}),
+    Choice("fine-tuning at 1e-4", config={"fine_tuning_rate": 1e-4}),
+    Choice("outer rate 3e-4", config={"outer_rate": 3e-4}),
+    Choice("half the outer steps", setup={"num_steps": 100}),
+    Choice("twice the outer steps", setup={"num_steps": 400}),
+    Choice("LeCun initialisation", config={"initializer": "lecun_normal"}),
+)
+"""The sweep; the first row is the default."""
 
 
 class Sizes(NamedTuple):
@@ -66,7 +91,7 @@ class Sizes(NamedTuple):
     choices: int | None
 
 
-FULL = Sizes(10, None, None)
+FULL = Sizes(6, None, None)
 QUICK = Sizes(3, 30, 3)
 
 
