@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from rlsuite.algorithms import maml
+from rlsuite.algorithms import maml, task_clustering
 from rlsuite.envs import navigation
 from rlsuite.nets import linear
+from rlsuite.problems.task_clustering import MazeDistribution, maze_distribution
 from rlsuite.registry import Entry, Problem
 
 POLICY = maml.gaussian_policy((64, 64))
@@ -55,19 +56,28 @@ def _midpoints(bounds: tuple[Any, Any], count: int = 500) -> np.ndarray:
     return low + (high - low) * (np.arange(count) + 0.5) / count
 
 
+def _maze_losses(problem: MazeDistribution) -> dict[str, float]:
+    """The KL of the uniform policy from the experts' actions, and of the experts' own."""
+    nothing = jnp.zeros(problem.features.shape[0])
+    losses = jax.vmap(lambda task: task_clustering.kl_loss(nothing, task, problem.config))
+    return {"random": float(jnp.mean(losses(problem.query))), "optimal": 0.0}
+
+
 def _navigation_losses(problem: maml.Navigation) -> dict[str, float]:
     """Negative returns of an untrained policy, of resting, and of the straight way to the goal."""
-    keys = jax.random.split(jax.random.key(0), 200)
 
+    @jax.jit
+    @jax.vmap
     def losses(key: Any) -> tuple[Any, Any]:
         goal = problem.sample(key).query
         params = POLICY.init(key, problem.inputs)
         straight = navigation.rollout(
             key, lambda _, at: goal - at, goal, num_trajectories=1, horizon=problem.horizon
         )
-        return problem.loss(POLICY.apply, params, goal, key), -straight.returns()[0]
+        untrained = problem.walk(POLICY.apply, params, goal, key)
+        return -jnp.mean(untrained.returns()), -straight.returns()[0]
 
-    untrained, best = jax.vmap(losses)(keys)
+    untrained, best = losses(jax.random.split(jax.random.key(0), 200))
     return {
         "random": float(jnp.mean(untrained)),
         "no adaptation": float(2 * problem.horizon * problem.reach**2 / 3),
@@ -118,6 +128,8 @@ def draw_paths(problem: maml.Navigation, config: maml.Config, state: maml.State)
     figure = Figure(figsize=(9, 3), layout="constrained")
     panels = figure.subplots(1, 3, sharex=True, sharey=True)
 
+    @jax.jit
+    @jax.vmap
     def walks(goal: Any, key: Any) -> Any:
         of_steps, of_walks = jax.random.split(key)
         return maml.adapt(
@@ -132,7 +144,7 @@ def draw_paths(problem: maml.Navigation, config: maml.Config, state: maml.State)
             monitor=lambda p: problem.walk(POLICY.apply, p, goal, of_walks).positions[:3],
         ).monitored
 
-    paths = np.asarray(jax.vmap(walks)(goals, jax.random.split(jax.random.key(0), len(goals))))
+    paths = np.asarray(walks(goals, jax.random.split(jax.random.key(0), len(goals))))
     for step, (axes, title) in enumerate(
         zip(panels, ("before", "after 1 update", "after 2 updates"), strict=True)
     ):
@@ -200,6 +212,25 @@ ENTRY = Entry(
             baselines=_navigation_losses,
             draw=draw_paths,
             callables={"network": POLICY, "inner_optimizer": halved_after_one},
+        ),
+        "mazes": Problem(
+            build=maze_distribution,
+            num_steps=200,
+            config=maml.Config(
+                inner_rate=3e-4,
+                num_tasks=7,
+                method="first-order",
+                evaluation_steps=10,
+                evaluation_tasks=14,
+            ),
+            summary="inverse RL in seven mazes: a reward network from an expert's actions",
+            score="after",
+            higher_is_better=False,
+            baselines=_maze_losses,
+            callables={
+                "network": task_clustering.reward_network(task_clustering.Config()),
+                "inner_optimizer": task_clustering.inner_optimizer,
+            },
         ),
         "linear-regression": Problem(
             build=linear_regressions,

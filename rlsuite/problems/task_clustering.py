@@ -1,5 +1,6 @@
 """Tasks to cluster: the seven mazes of the thesis talk, and any number of generated ones."""
 
+import dataclasses
 from functools import partial
 from typing import Any, Literal
 
@@ -7,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
-from rlsuite.algorithms import task_clustering
+from rlsuite.algorithms import maml, task_clustering
 from rlsuite.algorithms.task_clustering import Task
 from rlsuite.configuration import config, setting
 from rlsuite.data import trajectories
@@ -116,6 +117,66 @@ def expert_policy(
         return log_policy
     best = jnp.argmax(jnp.isfinite(log_policy), axis=1)
     return jnp.where(jax.nn.one_hot(best, log_policy.shape[1]) > 0, 0.0, -jnp.inf)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class MazeDistribution:
+    """One of some mazes at random, for ``maml``: the loss of a reward on an expert's actions.
+
+    Support and query are different demonstrations of the same maze.
+
+    Attributes:
+        features: What the reward network sees of each state, ``[state, feature]``.
+        support: Every maze with the demonstrations that the inner loop sees, stacked.
+        query: Every maze with those that the outer loss is taken on.
+        config: Gives the policy of a reward, and the loss.
+    """
+
+    features: Any
+    support: Task
+    query: Task
+    config: task_clustering.Config
+
+    @property
+    def inputs(self) -> Float[Array, "state feature"]:
+        """The features."""
+        return self.features
+
+    def sample(self, key: PRNGKeyArray) -> maml.Task:
+        """Draw a maze."""
+        index = jax.random.randint(key, (), 0, self.support.counts.shape[0])
+        support, query = (
+            jax.tree.map(lambda leaf: leaf[index], tasks) for tasks in (self.support, self.query)
+        )
+        return maml.Task(support, query)
+
+    def loss(self, apply: Any, params: Any, data: Task, key: PRNGKeyArray) -> Float[Array, ""]:
+        """The KL of the reward's policy from the expert's actions."""
+        del key
+        return task_clustering.kl_loss(apply(params, self.features), data, self.config)
+
+
+def maze_distribution(
+    worlds: Worlds = Worlds(),  # noqa: B008
+    layouts: Layout | None = None,
+) -> MazeDistribution:
+    """The seven mazes, or others, as a distribution of tasks for ``maml``.
+
+    Args:
+        worlds: The choices about mazes and experts.
+        layouts: The mazes, stacked; None for the seven.
+
+    Returns:
+        The distribution.
+
+    Example:
+        >>> maze_distribution().sample(jax.random.key(0)).support.counts.shape
+        (100, 4)
+    """
+    support, query = (maze_tasks(seed, worlds, layouts) for seed in (0, 1))
+    config = task_clustering.Config(gradient="kl")
+    return MazeDistribution(support.features, support.tasks, query.tasks, config)
 
 
 def _few_shot(problem: task_clustering.Problem) -> dict[str, float]:
