@@ -21,8 +21,9 @@ def given(trial, kinds, num_seeds, stages, *, num_steps):
     assert num_steps == 3
     assert trial.num_steps == (0 if trial.name == "untrained policy" else 7)
     losses = {kind: -np.asarray(RETURNS[trial.name]) for kind in kinds}
+    diverged = dict.fromkeys(kinds, np.zeros(2))
     state = make(trial.tasks, trial.config, **trial.callables).init(jax.random.key(0))
-    return trials.Outcome(trial.name, losses, dict.fromkeys(kinds, 0.1), 1.0, state)
+    return trials.Outcome(trial.name, losses, diverged, dict.fromkeys(kinds, 0.1), 1.0, state)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def test_a_training_that_diverges_is_reported():
     trial = trials.Trial("wild", Sinusoids(), config, 50)
     outcome = trials.outcome_of(trial, sinusoids.KINDS, 2, Stages(), num_steps=10)
     assert outcome.state is None
-    assert sinusoids._row(outcome, "5 points") == ["wild", *4 * ["diverged"]]
+    assert sinusoids._row(outcome, "5 points") == ["wild", *4 * ["diverged"], "100.00%"]
 
 
 def test_every_variant_is_another_config():

@@ -42,7 +42,10 @@ class Outcome(NamedTuple):
 
     Attributes:
         name: The trial's name.
-        losses: On new tasks after each step, by the kind of task: ``[seed, step + 1]``.
+        losses: On new tasks after each step, by the kind of task: means over them,
+            ``[seed, step + 1]``; NaN where training diverged.
+        diverged: The share of new tasks whose loss after the last step is above ``BOUND`` times
+            the mean before the first, by the kind of task: ``[seed]``.
         rates: The inner rate that was used, by the kind of task.
         milliseconds: Of a training step, for one seed.
         state: Of the first seed; None where training diverged.
@@ -50,13 +53,24 @@ class Outcome(NamedTuple):
 
     name: str
     losses: dict[str, np.ndarray]
+    diverged: dict[str, np.ndarray]
     rates: dict[str, float]
     milliseconds: float
     state: maml.State | None
 
 
+BOUND = 10.0
+"""A loss that has grown to so many times what it was before adaptation has diverged."""
+
+
 def outcome_of(
-    trial: Trial, kinds: Mapping[str, Any], num_seeds: int, stages: Stages, *, num_steps: int
+    trial: Trial,
+    kinds: Mapping[str, Any],
+    num_seeds: int,
+    stages: Stages,
+    *,
+    num_steps: int,
+    kept: float = 1.0,
 ) -> Outcome:
     """Train, unless it is done already, and adapt to new tasks of each kind.
 
@@ -68,46 +82,56 @@ def outcome_of(
         num_seeds: How many seeds.
         stages: Keeps what is done.
         num_steps: How many steps an adaptation has.
+        kept: The share of tasks, those with the lowest losses, that means are taken over.
 
     Returns:
-        The outcome; where training diverged, with losses of NaN.
+        The outcome.
     """
-    rates = _rates(trial)
     config = dataclasses.replace(trial.config, evaluation_steps=num_steps)
-    identity = repr((trial.tasks, to_json(config), trial.num_steps, rates, kinds, num_seeds))
+    states, seconds = _trained(trial, config, num_seeds, stages)
+    losses, diverged, chosen = {}, {}, {}
+    for kind, tasks in kinds.items():
+        if states is None:
+            losses[kind] = np.full((num_seeds, num_steps + 1), np.nan)
+            diverged[kind], chosen[kind] = np.ones(num_seeds), np.nan
+            continue
+        tuning, reported = _curves(tasks, config, states, trial, kept)
+        last = [np.nan_to_num(means[:, -1].mean(), nan=np.inf) for means, _ in tuning]
+        best = int(np.argmin(last))
+        losses[kind], diverged[kind] = reported[best]
+        chosen[kind] = _rates(trial)[best]
+    return Outcome(
+        trial.name,
+        losses,
+        diverged,
+        chosen,
+        1e3 * seconds / max(trial.num_steps, 1) / num_seeds,
+        None if states is None else jax.tree.map(lambda leaf: leaf[0], states),
+    )
+
+
+def _trained(
+    trial: Trial, config: maml.Config, num_seeds: int, stages: Stages
+) -> tuple[maml.State | None, float]:
+    """The states of all seeds, None if one diverged; and how long the training took."""
 
     def compute() -> dict[str, Any]:
         try:
-            state, seconds = _train(trial, config, num_seeds)
+            states, seconds = _train(trial, config, num_seeds)
         except NonFiniteError:
-            lost = np.full((2, len(rates), num_seeds, num_steps + 1), np.nan)
-            return {**{f"losses of {kind}": lost for kind in kinds}, "seconds": np.nan}
-        arrays = {
-            f"losses of {kind}": _curves(tasks, config, state, trial)
-            for kind, tasks in kinds.items()
-        }
-        first = jax.tree.leaves(jax.tree.map(lambda leaf: leaf[0], state))
-        return {**arrays, "seconds": seconds, **{f"leaf {i}": x for i, x in enumerate(first)}}
+            return {"seconds": np.nan}
+        leaves = {f"leaf {i}": leaf for i, leaf in enumerate(jax.tree.leaves(states))}
+        return {"seconds": seconds, **leaves}
 
+    identity = repr((trial.tasks, to_json(config), trial.num_steps, num_seeds))
     arrays = stages(trial.name, identity, compute)
-    losses, chosen = {}, {}
-    for kind in kinds:
-        tuning, reported = arrays[f"losses of {kind}"]
-        last = np.nan_to_num(tuning.mean(axis=1)[:, -1], nan=np.inf)
-        best = int(np.argmin(last))
-        losses[kind], chosen[kind] = reported[best], rates[best]
-    milliseconds = 1e3 * float(arrays["seconds"]) / max(trial.num_steps, 1) / num_seeds
-    return Outcome(trial.name, losses, chosen, milliseconds, _state(trial, arrays))
-
-
-def _state(trial: Trial, arrays: Mapping[str, np.ndarray]) -> maml.State | None:
-    """The state whose leaves were kept."""
-    algorithm = _unevaluated(trial.tasks, trial.config, **trial.callables)
-    leaves, structure = jax.tree.flatten(jax.eval_shape(algorithm.init, jax.random.key(0)))
-    names = [f"leaf {i}" for i in range(len(leaves))]
-    if names[0] not in arrays:
-        return None
-    return jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in names])
+    seconds = float(arrays["seconds"])
+    if np.isnan(seconds):
+        return None, seconds
+    algorithm = _unevaluated(trial.tasks, config, **trial.callables)
+    shapes, structure = jax.tree.flatten(jax.eval_shape(algorithm.init, jax.random.key(0)))
+    leaves = [jnp.asarray(arrays[f"leaf {i}"]) for i in range(len(shapes))]
+    return jax.tree.unflatten(structure, leaves), seconds
 
 
 def _rates(trial: Trial) -> tuple[float, ...]:
@@ -132,39 +156,43 @@ def _unevaluated(tasks: Any, config: maml.Config, **callables: Any) -> Algorithm
     return maml.make(tasks, config, **callables)._replace(evaluate=None)
 
 
-def _curves(tasks: Any, config: maml.Config, states: maml.State, trial: Trial) -> np.ndarray:
-    """Mean losses over new tasks, ``[tuning or reported, rate, seed, step + 1]``."""
+def _curves(
+    tasks: Any, config: maml.Config, states: maml.State, trial: Trial, kept: float
+) -> list[list[tuple[np.ndarray, np.ndarray]]]:
+    """(mean losses, share diverged) on new tasks: for tuning and reported, for each rate."""
     if config.method != "implicit":
         # How training was differentiated does not matter any more; one program serves them all.
         config = dataclasses.replace(config, method="maml", inner_steps=1)
     callables = tuple(trial.callables.items())
-    return np.asarray(
-        [
-            [
-                _mean_curve(
-                    tasks, dataclasses.replace(config, inner_rate=rate), states, key, callables
-                )
-                for rate in _rates(trial)
-            ]
-            for key in jax.random.split(jax.random.key(1))
-        ]
-    )
+
+    def measured(rate: float, key: PRNGKeyArray) -> tuple[np.ndarray, np.ndarray]:
+        adapting = dataclasses.replace(config, inner_rate=rate)
+        return jax.device_get(_measure(tasks, adapting, states, key, kept, callables))
+
+    keys = jax.random.split(jax.random.key(1))
+    return [[measured(rate, key) for rate in _rates(trial)] for key in keys]
 
 
-@functools.partial(jax.jit, static_argnames="callables")
-def _mean_curve(
+@functools.partial(jax.jit, static_argnames=("kept", "callables"))
+def _measure(
     tasks: Any,
     config: maml.Config,
     states: maml.State,
     key: PRNGKeyArray,
+    kept: float,
     callables: tuple[tuple[str, Any], ...],
-) -> Float[Array, "seed step"]:
+) -> tuple[Float[Array, "seed step"], Float[Array, " seed"]]:
     def curve(state: maml.State, key: PRNGKeyArray) -> Float[Array, " step"]:
         return maml.adaptation_curve(tasks, config, state, key, **dict(callables))
 
-    def of_seed(state: maml.State, key: PRNGKeyArray) -> Float[Array, " step"]:
+    def of_seed(
+        state: maml.State, key: PRNGKeyArray
+    ) -> tuple[Float[Array, " step"], Float[Array, ""]]:
         keys = jax.random.split(key, config.evaluation_tasks)
-        return jnp.mean(jax.vmap(curve, (None, 0))(state, keys), axis=0)
+        curves = jnp.nan_to_num(jax.vmap(curve, (None, 0))(state, keys), nan=jnp.inf)
+        diverged = jnp.mean(curves[:, -1] > BOUND * jnp.mean(curves[:, 0]))
+        count = round(kept * config.evaluation_tasks)
+        return jnp.mean(jnp.sort(curves, axis=0)[:count], axis=0), diverged
 
     seeds = jax.tree.leaves(states)[0].shape[0]
     return jax.vmap(of_seed)(states, jax.random.split(key, seeds))
@@ -177,7 +205,7 @@ def interval(values: np.ndarray) -> tuple[float, float]:
         values: ``[seed]``, at least two.
 
     Returns:
-        (mean, half-width).
+        (mean, half-width); NaN where a value is not finite.
 
     Example:
         >>> mean, half = interval(np.asarray([1.0, 2.0, 3.0]))
@@ -186,6 +214,8 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     """
     from scipy import stats
 
+    if not np.all(np.isfinite(values)):
+        return np.nan, np.nan
     count = len(values)
-    error = np.std(values, ddof=1) / count**0.5
-    return float(np.mean(values)), float(stats.t.ppf(0.975, count - 1) * error)
+    error = np.std(values, ddof=1, dtype=np.float64) / count**0.5
+    return float(np.mean(values, dtype=np.float64)), float(stats.t.ppf(0.975, count - 1) * error)
