@@ -86,9 +86,9 @@ def section(
                 f"Mean squared error on new waves before adaptation and after gradient steps; mean "
                 f"± 95 % interval over {num_seeds} seeds, the worst 1 % of the waves left out; the "
                 f"last column is the share of waves on which ten steps diverge. Trained for "
-                f"{num_steps:,} steps on ten points a wave. The pretrained network takes the best of {len(RATES)} rates, "
-                f"{number(main[1].rates[kind])}; the oracle is told amplitude and phase and does "
-                f"not adapt.",
+                f"{num_steps:,} steps on ten points a wave. The pretrained network takes the best "
+                f"of {len(RATES)} rates, {number(main[1].rates[kind])}; the oracle is told "
+                f"amplitude and phase and does not adapt.",
                 ["network", *_HEADINGS, "diverge"],
                 [_row(found, kind) for found in main],
             )
