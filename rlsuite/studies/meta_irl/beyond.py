@@ -66,7 +66,7 @@ class Sizes(NamedTuple):
     many: many.Sizes
 
 
-FULL = Sizes(published.NUM_SEEDS, Setup().num_steps, 5, 1000, many.FULL)
+FULL = Sizes(10, Setup().num_steps, 3, 1000, many.FULL)
 QUICK = Sizes(3, 30, 2, 100, many.QUICK)
 
 

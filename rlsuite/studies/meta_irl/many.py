@@ -54,7 +54,7 @@ class Sizes(NamedTuple):
     most: int
 
 
-FULL = Sizes(2000, 200, 10, 100, 300, 3, 512, 10)
+FULL = Sizes(2000, 200, 10, 100, 200, 2, 512, 10)
 QUICK = Sizes(200, 40, 5, 20, 20, 2, 256, 8)
 
 STARTS = ("one per cluster", "one for all", "one for all, as many steps in all")
