@@ -1,4 +1,4 @@
-"""Families of generated mazes: goals near a few places, obstacles scattered anew in each."""
+"""Families of generated mazes: goals in or near a few places, obstacles scattered anew."""
 
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ def maze_families(
     num_families: int = 5,
     size: int = 10,
     density: float = 0.15,
-    spread: int = 1,
+    spread: int = 0,
 ) -> Families:
     """Generate mazes whose goals lie within ``spread`` cells of their family's centre.
 

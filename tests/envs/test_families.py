@@ -20,7 +20,7 @@ def test_goals_stay_near_their_familys_centre():
 def test_centres_are_far_apart():
     centres = maze_families(3, 5, num_families=5).centres
     gaps = np.abs(centres[:, None] - centres).sum(-1) + 99 * np.eye(5, dtype=int)
-    assert gaps.min() >= 5
+    assert gaps.min() >= 6
 
 
 def test_a_seed_is_one_set_of_mazes():
@@ -34,7 +34,7 @@ def test_a_seed_is_one_set_of_mazes():
     [
         ({"count": 0}, "count is 0"),
         ({"count": 3, "density": 1.0}, r"density is 1.0: it must be in \[0, 1\)"),
-        ({"count": 3, "size": 2}, "size is 2: it must be at least 3"),
+        ({"count": 3, "size": 2, "spread": 1}, "size is 2: it must be at least 3"),
     ],
 )
 def test_bad_numbers_are_named(options, message):

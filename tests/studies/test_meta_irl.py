@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
@@ -151,3 +152,74 @@ def test_every_choice_can_be_made():
         for part, fields in (("worlds", choice.worlds), ("config", choice.config)):
             for field, value in fields.items():
                 assert dataclasses.asdict(getattr(changed, part))[field] == value
+
+
+@pytest.fixture(scope="module")
+def report(trained):
+    """The study of the talk's experiments, in miniature, on trainings that are there already."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reproduction, "QUICK", reproduction.Sizes(2, SMALL.num_steps, 100))
+        patch.setattr(reproduction, "Setup", lambda num_steps: SMALL._replace(num_steps=num_steps))
+        patch.setattr(reproduction, "base", lambda *_, **__: trained)
+        # Losses that tell their seed and their set, in place of forty meta-trainings.
+        patch.setattr(
+            reproduction,
+            "few_shot",
+            lambda stages, name, setup, pairs: {
+                (seed, members): np.full(len(members), 0.1 * len(members) + 0.01 * seed)
+                for seed, members in pairs
+            },
+        )
+        return reproduction.study(quick=True)
+
+
+def test_the_study_reports_every_experiment(report):
+    tables = {table.title: table for section in report.sections for table in section.tables}
+    assert [len(table.rows) for table in tables.values()] == [12, 6, 6, 12, 3, 10]
+    pictures = [picture.name for section in report.sections for picture in section.pictures]
+    assert pictures == [
+        "dendrograms-seed-0",
+        "dendrograms-mean",
+        "clusters",
+        "two-clusters",
+        "angles",
+        "norms",
+    ]
+
+
+def test_the_tables_stand_beside_the_published_ones(report, trained):
+    tables = {table.title: table for section in report.sections for table in section.tables}
+    found = reproduction.shares(trained.distances)
+    for row, share in zip(tables["Experiment 1"].rows, found[0], strict=True):
+        assert float(row[2].text) == share
+        assert float(row[4].text) == pytest.approx(share - float(row[3].text), abs=0.01)
+    losses = {row[0].text: row[1].text for row in tables["Additional experiment"].rows}
+    assert losses["{s0, s1, s2}"] == "0.3050 ± 0.0050"
+    assert losses["{invL, UR}"] == "0.2050 ± 0.0050"
+    halves = reproduction.halves(trained.distances)
+    expected = [
+        np.mean(
+            [
+                [0.1 * len(h) + 0.01 * seed for h in pair for _ in h]
+                for seed, pair in enumerate(runs)
+            ]
+        )
+        for runs in halves
+    ]
+    for row, mean in zip(tables["Experiment 2"].rows, expected, strict=True):
+        assert float(row[3].text.split(" ± ")[0]) == pytest.approx(mean, abs=1e-4)
+
+
+def test_clustering_generated_mazes_finds_their_families():
+    sizes = many.Sizes(60, 30, 5, 10, 40, 1, 256, 8)
+    config = dataclasses.replace(tc.Config(), hidden_sizes=(64, 64))
+    made = many.maze_families(0, 80)
+    problem = many.maze_tasks(0, many.WORLDS, made.layouts)
+    known, new = problem.subset(range(60)), problem.subset(range(60, 80))
+    params = tc.reward_network(config).init(jax.random.key(0), problem.features)
+    clustered = many.cluster(params, known, config, sizes)
+    assert many.agreement(clustered.labels, made.family[:60]) == pytest.approx(1)
+    assert many.agreement(clustered.labels, clustered.exact) == pytest.approx(1)
+    assert clustered.error[1] < 0.05
+    joined = many._assign(params, new, clustered, config, sizes)
+    np.testing.assert_array_equal(joined, clustered.labels[:20])

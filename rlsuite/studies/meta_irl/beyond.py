@@ -66,8 +66,8 @@ class Sizes(NamedTuple):
     many: many.Sizes
 
 
-FULL = Sizes(10, Setup().num_steps, 3, 1000, many.FULL)
-QUICK = Sizes(3, 30, 2, 100, many.QUICK)
+FULL = Sizes(10, Setup().num_steps, 2, 1000, many.FULL)
+QUICK = Sizes(2, 20, 2, 100, many.QUICK)
 
 
 def study(

@@ -53,7 +53,7 @@ class Sizes(NamedTuple):
 
 
 FULL = Sizes(published.NUM_SEEDS, Setup().num_steps, 2000)
-QUICK = Sizes(4, 60, 500)
+QUICK = Sizes(3, 40, 500)
 
 
 def name_of(members: Subtree) -> str:

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from rlsuite.algorithms import task_clustering
 from rlsuite.algorithms.task_clustering import Config, Problem, Subtree, Task
-from rlsuite.core import run
+from rlsuite.core import Algorithm, run
 from rlsuite.envs.gridworld import Layout
 from rlsuite.envs.stacking import stack
 from rlsuite.io.stages import Stages
@@ -109,11 +109,16 @@ def train(setup: Setup, pairs: Iterable[Pair], label: str | bool = False) -> dic
     return trained
 
 
+@functools.cache
+def _maker(inner: str) -> Callable[..., Algorithm]:
+    """The same function for the same optimiser, so that programs are compiled once."""
+    return functools.partial(task_clustering.make, inner_optimizer=OPTIMIZERS[inner])
+
+
 def _train_alike(setup: Setup, problems: Sequence[Problem], label: str | bool) -> list[Trained]:
     """Problems with the same number of tasks, in one program."""
-    make = functools.partial(task_clustering.make, inner_optimizer=OPTIMIZERS[setup.inner])
     result = run(
-        make,
+        _maker(setup.inner),
         stack(problems),
         setup.config,
         jax.random.key(0),
