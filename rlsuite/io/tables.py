@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import rich.table
 
+_NAME = 20  # characters: up to here, a column of words holds names
 _STYLES = {"good": "green", "bad": "red", "quiet": "dim"}
 
 
@@ -106,7 +107,9 @@ def to_rich(table: Table) -> "rich.table.Table":
     made.caption_justify = "left"
     for index, column in enumerate(table.columns):
         if index < table.words:
-            made.add_column(column, overflow="fold")
+            # Names stay whole; sentences take the room that is left.
+            longest = max((len(row[index].text) for row in table.rows), default=0)
+            made.add_column(column, overflow="fold", no_wrap=longest <= _NAME)
         else:
             made.add_column(column, justify="right", no_wrap=True)
     for row in table.rows:
