@@ -16,6 +16,7 @@ from jax.flatten_util import ravel_pytree
 
 from rlsuite.algorithms import task_clustering
 from rlsuite.algorithms.task_clustering import Config, Problem
+from rlsuite.configuration import to_json
 from rlsuite.core import run
 from rlsuite.envs.families import maze_families
 from rlsuite.envs.stacking import stack
@@ -256,7 +257,7 @@ def sections(stages: Stages, sizes: Sizes) -> list[Section]:
     results = [
         stages(
             f"generated mazes {seed}",
-            (sizes, repr(WORLDS), repr(Config())),
+            (sizes, str(to_json(WORLDS)), str(to_json(Config()))),
             functools.partial(experiment, seed, sizes),
         )
         for seed in range(sizes.num_seeds)

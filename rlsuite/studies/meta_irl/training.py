@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from rlsuite.algorithms import task_clustering
 from rlsuite.algorithms.task_clustering import Config, Problem, Subtree, Task
+from rlsuite.configuration import to_json
 from rlsuite.core import Algorithm, run
 from rlsuite.envs.gridworld import Layout
 from rlsuite.envs.stacking import stack
@@ -54,7 +55,9 @@ class Setup(NamedTuple):
     def identity(self, *more: Any) -> tuple[Any, ...]:
         """What a stage computed with this depends on."""
         layouts = "" if self.layouts is None else str(self.layouts)
-        return repr(self.worlds), repr(self.config), self.num_steps, self.inner, layouts, *more
+        # Every field by name, so that a change of a default is a change too.
+        choices = str(to_json(self.worlds)), str(to_json(self.config))
+        return *choices, self.num_steps, self.inner, layouts, *more
 
 
 class Trained(NamedTuple):
