@@ -6,8 +6,9 @@ import pytest
 
 from rlsuite.algorithms.maml import Config, Sinusoids, make
 from rlsuite.io.stages import Stages
-from rlsuite.studies import maml
-from rlsuite.studies.maml import Sizes, navigation, sinusoids, trials
+from rlsuite.studies.maml import adaptation as maml
+from rlsuite.studies.maml import navigation, sinusoids, trials
+from rlsuite.studies.maml.adaptation import Sizes
 
 RETURNS = {
     "MAML policy": [[-20.0, -4.0, -3.0, -2.0], [-18.0, -6.0, -5.0, -4.0]],
