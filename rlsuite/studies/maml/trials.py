@@ -62,6 +62,8 @@ class Outcome(NamedTuple):
 BOUND = 10.0
 """A loss that has grown to so many times what it was before adaptation has diverged."""
 
+_TOGETHER = 50  # tasks evaluated at once: the trajectories of all would fill the memory
+
 
 def outcome_of(
     trial: Trial,
@@ -186,16 +188,18 @@ def _measure(
         return maml.adaptation_curve(tasks, config, state, key, **dict(callables))
 
     def of_seed(
-        state: maml.State, key: PRNGKeyArray
+        state_and_key: tuple[maml.State, PRNGKeyArray],
     ) -> tuple[Float[Array, " step"], Float[Array, ""]]:
+        state, key = state_and_key
         keys = jax.random.split(key, config.evaluation_tasks)
-        curves = jnp.nan_to_num(jax.vmap(curve, (None, 0))(state, keys), nan=jnp.inf)
+        curves = jax.lax.map(functools.partial(curve, state), keys, batch_size=_TOGETHER)
+        curves = jnp.nan_to_num(curves, nan=jnp.inf)
         diverged = jnp.mean(curves[:, -1] > BOUND * jnp.mean(curves[:, 0]))
         count = round(kept * config.evaluation_tasks)
         return jnp.mean(jnp.sort(curves, axis=0)[:count], axis=0), diverged
 
     seeds = jax.tree.leaves(states)[0].shape[0]
-    return jax.vmap(of_seed)(states, jax.random.split(key, seeds))
+    return jax.lax.map(of_seed, (states, jax.random.split(key, seeds)))
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
