@@ -49,6 +49,7 @@ _OTHERS = [
 nitpick_ignore_regex = [
     ("py:.*", rf"_*({'|'.join(_OTHERS)})(\..*)?"),
     ("py:class", r"rlsuite\..*\._\w+"),  # type variables
+    ("py:class", r"tuple\[\w+"),  # a tuple of any length, cut at its ellipsis
 ]
 
 default_role = "code"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rlsuite.algorithms import maml
+from rlsuite.algorithms.maml import navigation as maml_navigation
 from rlsuite.core import run
 from rlsuite.envs import navigation
 from rlsuite.problems.maml import ENTRY, halved_after_one
@@ -118,3 +119,12 @@ def test_one_update_finds_the_goal_after_meta_learning():
     result = run(make, tasks, config, KEY, 60, progress=False)
     before, after = result.evaluations.before[0], result.evaluations.after_one[0]
     assert after < 0.5 * before
+
+
+def test_elimination_solves_what_lapack_solves():
+    """The baseline's normal equations, without a call that can hang inside a vmapped scan."""
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(200, 7))
+    matrix, vector = features.T @ features, generator.normal(size=7)
+    ours = maml_navigation._solve(jnp.asarray(matrix), jnp.asarray(vector))
+    np.testing.assert_allclose(ours, np.linalg.solve(matrix, vector), rtol=1e-4, atol=1e-7)

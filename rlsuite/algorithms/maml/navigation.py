@@ -177,5 +177,18 @@ def _fitted(
     kept = features * where[..., None]
     gram = jnp.einsum("nti,ntj->ij", kept, features)
     moment = jnp.einsum("nti,nt->i", kept, targets)
-    weights = jnp.linalg.solve(gram + _RIDGE * jnp.eye(gram.shape[0]), moment)
+    weights = _solve(gram + _RIDGE * jnp.eye(gram.shape[0]), moment)
     return features @ weights
+
+
+def _solve(matrix: Float[Array, "n n"], vector: Float[Array, " n"]) -> Float[Array, " n"]:
+    """A⁻¹ b of a small positive definite A, by elimination.
+
+    Not by LAPACK: calls of it inside vmapped scans were seen to hang on CPU, each of many threads
+    waiting for another.
+    """
+    rows = jnp.concatenate([matrix, vector[:, None]], axis=1)
+    for i in range(vector.size):
+        pivot = rows[i] / rows[i, i]
+        rows = (rows - rows[:, i : i + 1] * pivot).at[i].set(pivot)
+    return rows[:, -1]

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 Params = Any
 Apply = Callable[[Params, Any], Any]
-Range = tuple[float | Float[Array, ""], float | Float[Array, ""]]
+Range = tuple[Any, Any]  # two numbers, which may be traced
 
 
 class Task(NamedTuple):
