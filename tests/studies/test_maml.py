@@ -57,8 +57,8 @@ def test_returns_of_navigation_stand_where_they_belong(report):
     summary, claim = report.sections[1].tables
     names, before, *_, last = zip(*cells(summary), strict=True)
     assert names == ("MAML", "pretrained", "untrained")
-    assert before == ("-19 ± 12.7", "-16 ± 0", "-70 ± 254")
-    assert last == ("-3 ± 12.7", "-6.5 ± 19.1", "-40 ± 254")
+    assert before == ("-19 ± 10", "-16 ± 0", "-70 ± 300")
+    assert last == ("-3 ± 10", "-6.5 ± 20", "-40 ± 300")
     assert cells(claim)[0][1] == "1 of 2"
 
 

@@ -9,14 +9,14 @@ from rlsuite.io.reports import Section, picture
 from rlsuite.io.stages import Stages
 from rlsuite.io.tables import number, table
 from rlsuite.problems.maml import ENTRY, draw_paths
-from rlsuite.studies.maml.trials import Outcome, Trial, interval, outcome_of
+from rlsuite.studies.maml.trials import Outcome, Trial, interval, outcome_of, text_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PROBLEM = ENTRY.problems["navigation"]
 NUM_UPDATES = 3
-RATES = (0.03, 0.1, 0.3, 1.0)
+RATES = (0.03, 0.1, 0.3, 1.0, 3.0)
 
 
 def trials(num_steps: int) -> list[Trial]:
@@ -74,9 +74,8 @@ def section(num_steps: int, num_seeds: int, num_tasks: int, stages: Stages) -> S
             ]
         ],
     )
-    pictures = [
-        picture("navigation", draw(outcomes), "Returns over updates; bars are 95 % intervals.")
-    ]
+    caption = "Returns over updates; bars are 95 % intervals. What is below −25 is not shown."
+    pictures = [picture("navigation", draw(outcomes), caption)]
     if outcomes[0].state is not None:
         paths = draw_paths(PROBLEM.build(), PROBLEM.config, outcomes[0].state)
         caption = "Paths of the MAML policy to four goals (stars)."
@@ -85,10 +84,7 @@ def section(num_steps: int, num_seeds: int, num_tasks: int, stages: Stages) -> S
 
 
 def _row(found: Outcome) -> list[str]:
-    texts = []
-    for column in -found.losses["goals"].T:
-        mean, half = interval(column)
-        texts.append(f"{number(mean)} ± {number(half)}")
+    texts = [text_of(column) for column in -found.losses["goals"].T]
     return [found.name.removesuffix(" policy"), *texts]
 
 
@@ -109,7 +105,7 @@ def draw(outcomes: list[Outcome]) -> "Figure":
     for found, colour in zip(outcomes, ("#2563eb", "#dc6803", "#475569"), strict=True):
         mean, half = np.transpose([interval(column) for column in -found.losses["goals"].T])
         axes.errorbar(updates, mean, half, color=colour, capsize=3, marker="o", label=found.name)
-    axes.set(xlabel="updates", ylabel="return", xticks=updates)
+    axes.set(xlabel="updates", ylabel="return", xticks=updates, ylim=(-25, 0))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     return figure

@@ -10,7 +10,7 @@ from rlsuite.io.reports import Section, picture
 from rlsuite.io.stages import Stages
 from rlsuite.io.tables import number, table
 from rlsuite.problems.maml import draw_fits
-from rlsuite.studies.maml.trials import Outcome, Trial, interval, outcome_of
+from rlsuite.studies.maml.trials import Outcome, Trial, interval, outcome_of, text_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -141,14 +141,9 @@ def _row(found: Outcome, kind: str) -> list[str]:
     adapts = found.name != "oracle"
     return [
         found.name,
-        *(_text(found.losses[kind][:, step]) if adapts or step == 0 else "–" for step in SHOWN),
+        *(text_of(found.losses[kind][:, step]) if adapts or step == 0 else "–" for step in SHOWN),
         f"{np.mean(found.diverged[kind]):.2%}" if adapts else "–",
     ]
-
-
-def _text(values: np.ndarray) -> str:
-    mean, half = interval(values)
-    return f"{number(mean)} ± {number(half)}" if np.isfinite(mean) else "diverged"
 
 
 def draw(outcomes: list[Outcome]) -> "Figure":
@@ -176,6 +171,6 @@ def draw(outcomes: list[Outcome]) -> "Figure":
         axes.set(title=kind, xlabel="gradient steps")
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("mean squared error")
-    panels[0].set_ylim(bottom=0)
+    panels[0].set_ylim(bottom=-0.1)
     panels[-1].legend(frameon=False)
     return figure

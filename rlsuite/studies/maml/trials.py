@@ -14,6 +14,7 @@ from rlsuite.algorithms import maml
 from rlsuite.configuration import to_json
 from rlsuite.core import Algorithm, NonFiniteError, run
 from rlsuite.io.stages import Stages
+from rlsuite.io.tables import number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,3 +224,20 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     count = len(values)
     error = np.std(values, ddof=1, dtype=np.float64) / count**0.5
     return float(np.mean(values, dtype=np.float64)), float(stats.t.ppf(0.975, count - 1) * error)
+
+
+def text_of(values: np.ndarray) -> str:
+    """The mean over seeds and its 95 % interval, the latter with one digit that counts.
+
+    Args:
+        values: ``[seed]``, at least two.
+
+    Returns:
+        Its text.
+
+    Example:
+        >>> text_of(np.asarray([1.0, 2.0, 3.0])), text_of(np.asarray([1.0, np.inf]))
+        ('2 ± 2', 'diverged')
+    """
+    mean, half = interval(values)
+    return f"{number(mean)} ± {number(float(f'{half:.1g}'))}" if np.isfinite(mean) else "diverged"
