@@ -110,17 +110,11 @@ def scale_by_laprop(
         del params
         steps = optax.safe_increment(state.steps)
 
-        def mean(decay: Scalar, past: Any, now: Any) -> Any:
-            return jax.tree.map(lambda old, new: decay * old + (1.0 - decay) * new, past, now)
-
-        def unbiased(decay: Scalar, x: Array) -> Array:
-            return x / (1.0 - decay ** steps.astype(x.dtype))
-
-        square = mean(b2, state.square, jax.tree.map(jnp.square, updates))
-        scaled = jax.tree.map(lambda g, nu: g / (jnp.sqrt(unbiased(b2, nu)) + eps), updates, square)
-        momentum = mean(b1, state.momentum, scaled)
-        step = jax.tree.map(lambda mu: unbiased(b1, mu), momentum)
-        return step, LaPropState(steps, square, momentum)
+        square = _average(b2, state.square, jax.tree.map(jnp.square, updates))
+        mean_square = _unbiased(b2, square, steps)
+        scaled = jax.tree.map(lambda g, nu: g / (jnp.sqrt(nu) + eps), updates, mean_square)
+        momentum = _average(b1, state.momentum, scaled)
+        return _unbiased(b1, momentum, steps), LaPropState(steps, square, momentum)
 
     return optax.GradientTransformation(init, update)
 
@@ -170,3 +164,23 @@ def laprop(
         scale_by_laprop(b1, b2, eps),
         optax.scale_by_schedule(rate),
     )
+
+
+def _average(decay: Scalar, past: Any, now: Any) -> Any:
+    """Decay · past + (1 − decay) · now."""
+
+    def average(old: Array, new: Array) -> Array:
+        # In its own precision, 1 − decay is the same number here and in the first correction.
+        rate = jnp.asarray(decay, old.dtype)
+        return rate * old + (1.0 - rate) * new
+
+    return jax.tree.map(average, past, now)
+
+
+def _unbiased(decay: Scalar, average: Any, steps: Int[Array, ""]) -> Any:
+    """An average that began at zero, divided by the weights that it gave so far."""
+
+    def correct(x: Array) -> Array:
+        return x / (1.0 - jnp.asarray(decay, x.dtype) ** steps.astype(x.dtype))
+
+    return jax.tree.map(correct, average)
