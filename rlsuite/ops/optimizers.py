@@ -157,7 +157,9 @@ def laprop(
     """
 
     def rate(count: Int[Array, ""]) -> Float[Array, ""]:
-        return -learning_rate * jnp.minimum(1.0, (count + 1) / max(warmup_steps, 1))
+        whole = jnp.asarray(learning_rate)
+        updates = (count + 1).astype(whole.dtype)
+        return -whole * jnp.minimum(1.0, updates / max(warmup_steps, 1))
 
     return optax.chain(
         adaptive_gradient_clip(clipping),

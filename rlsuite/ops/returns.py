@@ -43,6 +43,9 @@ from jaxtyping import Array, Bool, Float, Int
 Method = Literal["scan", "associative"]
 """How a recursion over time is computed."""
 
+Scalar = float | Float[Array, ""]
+"""A number, which may be traced."""
+
 
 class VTrace(NamedTuple):
     """What V-trace gives.
@@ -60,7 +63,7 @@ def lambda_returns(
     rewards: Float[Array, " time"],
     discounts: Float[Array, " time"],
     next_values: Float[Array, " time"],
-    lambda_: float | Float[Array, ""] | Float[Array, " time"],
+    lambda_: Scalar | Float[Array, " time"],
     *,
     ends: Bool[Array, " time"] | None = None,
     method: Method = "scan",
@@ -148,7 +151,7 @@ def generalized_advantage(
     discounts: Float[Array, " time"],
     values: Float[Array, " time"],
     next_values: Float[Array, " time"],
-    lambda_: float | Float[Array, ""] | Float[Array, " time"],
+    lambda_: Scalar | Float[Array, " time"],
     *,
     ends: Bool[Array, " time"] | None = None,
     method: Method = "scan",
@@ -193,10 +196,10 @@ def vtrace(
     next_values: Float[Array, " time"],
     log_ratios: Float[Array, " time"],
     *,
-    lambda_: float | Float[Array, ""] | Float[Array, " time"] = 1.0,
-    clip_rho: float = 1.0,
-    clip_c: float = 1.0,
-    clip_policy_rho: float = 1.0,
+    lambda_: Scalar | Float[Array, " time"] = 1.0,
+    clip_rho: Scalar = 1.0,
+    clip_c: Scalar = 1.0,
+    clip_policy_rho: Scalar = 1.0,
     ends: Bool[Array, " time"] | None = None,
     method: Method = "scan",
 ) -> VTrace:
@@ -256,7 +259,7 @@ def vtrace(
 
 
 def _backwards(
-    factors: Float[Array, " time"], terms: Float[Array, " time"], method: Method
+    factors: Float[Array, " time"], terms: Float[Array, " time"], method: str
 ) -> Float[Array, " time"]:
     """x_t = terms_t + factors_t x_{t+1}, with nothing after the last."""
     Line = tuple[Float[Array, "..."], Float[Array, "..."]]
