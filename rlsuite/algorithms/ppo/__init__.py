@@ -1,0 +1,41 @@
+"""Proximal policy optimisation, of policies with or without memory."""
+
+from rlsuite.algorithms.ppo.algorithm import default_network, make
+from rlsuite.algorithms.ppo.experience import Experience, Walkers, collect, episodes, estimate
+from rlsuite.algorithms.ppo.learning import Batch, Losses, improve, loss, passes
+from rlsuite.algorithms.ppo.networks import (
+    ActorCritic,
+    Outputs,
+    actor_critic,
+    distribution,
+    feed_forward,
+    head_size,
+    recurrent,
+)
+from rlsuite.algorithms.ppo.state import Config, Evaluation, Metrics, State
+
+__all__ = [
+    "ActorCritic",
+    "Batch",
+    "Config",
+    "Evaluation",
+    "Experience",
+    "Losses",
+    "Metrics",
+    "Outputs",
+    "State",
+    "Walkers",
+    "actor_critic",
+    "collect",
+    "default_network",
+    "distribution",
+    "episodes",
+    "estimate",
+    "feed_forward",
+    "head_size",
+    "improve",
+    "loss",
+    "make",
+    "passes",
+    "recurrent",
+]
