@@ -4,7 +4,8 @@ Each is a frozen dataclass of arrays, whose leading axes are batch axes. ``sampl
 gradients to the parameters: by reparameterisation where the sample is continuous, and *straight
 through* where it is discrete, whose value is the draw and whose derivative is that of the
 probabilities. A distribution of a vector sums ``log_prob`` and ``entropy`` over the last axis;
-one of a number sums over nothing. Targets are not stopped: callers stop them.
+one of a number sums over nothing. Targets are not stopped: callers stop them. Fields have no type
+of an array, since JAX rebuilds pytrees of axes, shapes and tangents too.
 
 Discrete samples are one-hot. With *unimix*, a share u of the probability is spread evenly over the
 classes, p = (1 − u) softmax(l) + u / n, so that no class is ever impossible and KL divergences stay

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import InitVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,8 +33,9 @@ def mix_uniform(
         Hafner et al. 2023, sec. "World model learning".
     """
     allowed = logits - jnp.max(logits, axis=-1, keepdims=True) > _IMPOSSIBLE / 2
-    uniform = allowed / jnp.sum(allowed, axis=-1, keepdims=True)
-    mixed = (1.0 - share) * jax.nn.softmax(logits) + share * uniform.astype(logits.dtype)
+    counts = allowed.astype(logits.dtype)
+    uniform = counts / jnp.sum(counts, axis=-1, keepdims=True)
+    mixed = (1.0 - share) * jax.nn.softmax(logits) + share * uniform
     return jnp.where(allowed, jnp.log(jnp.where(allowed, mixed, 1.0)), _IMPOSSIBLE)
 
 
@@ -80,12 +82,12 @@ class OneHotCategorical:
         Hafner et al. 2021, algorithm 1, for the gradient of a sample.
     """
 
-    logits: Float[Array, "... classes"]
+    logits: Any
     unimix: InitVar[float | Float[Array, ""]] = 0.0
 
     def __post_init__(self, unimix: float | Float[Array, ""]) -> None:
         # No field, so that a pytree that is rebuilt is not mixed twice.
-        if not (isinstance(unimix, float | int) and unimix == 0):
+        if not _is_zero(unimix):
             object.__setattr__(self, "logits", mix_uniform(self.logits, unimix))
 
     @property
@@ -132,12 +134,13 @@ class MultiCategorical:
         Array([1., 0., 0., 0., 1.], dtype=float32)
     """
 
-    logits: tuple[Float[Array, "..."], ...]
+    logits: Any
     unimix: InitVar[float | Float[Array, ""]] = 0.0
 
     def __post_init__(self, unimix: float | Float[Array, ""]) -> None:
-        mixed = tuple(OneHotCategorical(logits, unimix).logits for logits in self.logits)
-        object.__setattr__(self, "logits", mixed)
+        if not _is_zero(unimix):
+            mixed = tuple(mix_uniform(logits, unimix) for logits in self.logits)
+            object.__setattr__(self, "logits", mixed)
 
     @property
     def factors(self) -> tuple[OneHotCategorical, ...]:
@@ -179,7 +182,7 @@ class Bernoulli:
         0.5
     """
 
-    logits: Float[Array, "..."]
+    logits: Any
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "..."]:
         """0 or 1, with the gradient of the probability."""
@@ -208,3 +211,8 @@ def _straight_through(
 ) -> Float[Array, "..."]:
     """The value to the last bit, with the gradient of the probabilities."""
     return jax.lax.stop_gradient(value) + (probs - jax.lax.stop_gradient(probs))
+
+
+def _is_zero(share: float | Float[Array, ""]) -> bool:
+    """Whether it is known before tracing that there is nothing to mix."""
+    return isinstance(share, float | int) and share == 0

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,8 +24,8 @@ class DiagonalNormal:
         -1.8379
     """
 
-    loc: Float[Array, "... dimension"]
-    scale: Float[Array, "... dimension"]
+    loc: Any
+    scale: Any
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "... dimension"]:
         """A draw, loc + scale ε."""
@@ -94,8 +95,8 @@ class TanhNormal:
         -0.9189
     """
 
-    loc: Float[Array, "... dimension"]
-    scale: Float[Array, "... dimension"]
+    loc: Any
+    scale: Any
 
     @property
     def base(self) -> DiagonalNormal:
