@@ -2,7 +2,8 @@
 
 Any gymnax environment becomes a problem, a pytree whose arrays are the environment's parameters:
 
-* observations are arrays of floats (categories become one-hot vectors), or dictionaries of them;
+* observations are arrays of floats (categories become one-hot vectors; images stay bytes), or
+  dictionaries of them;
 * actions are vectors: within [−1, 1] and scaled to the environment's bounds where they are
   continuous, one-hot where they are categories, the one-hot vectors side by side where an action
   has several parts (a ``Tuple`` of ``Discrete``);
@@ -143,6 +144,20 @@ class Actions(NamedTuple):
         return self.encode(self.decode(scores))
 
 
+class Spec(NamedTuple):
+    """What an agent must know before it sees anything.
+
+    Attributes:
+        timestep: The shapes of one time step.
+        inner: The shapes of the environment's own state; None where it is not known.
+        actions: What actions there are.
+    """
+
+    timestep: Timestep
+    inner: Any
+    actions: Actions
+
+
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=["params"],
@@ -194,6 +209,12 @@ class Control:
             f"Discrete, or a Box"
         )
 
+    @property
+    def spec(self) -> Spec:
+        """Shapes of what it shows, and its actions."""
+        state, timestep = jax.eval_shape(self.reset, jax.random.key(0))
+        return Spec(timestep, state.inner, self.actions)
+
     def reset(self, key: PRNGKeyArray) -> tuple[State, Timestep]:
         """Start an episode.
 
@@ -204,9 +225,7 @@ class Control:
             (state, first time step).
         """
         observation, inner = self.environment.reset_env(key, self.params)
-        no = jnp.zeros((), bool)
-        timestep = self._timestep(observation, jnp.zeros(()), ~no, no, no)
-        return State(inner, no), timestep
+        return State(inner, jnp.zeros((), bool)), self.timestep(observation, is_first=True)
 
     def step(
         self, key: PRNGKeyArray, state: State, action: Float[Array, " action"]
@@ -244,15 +263,37 @@ class Control:
         )
         terminated = jnp.asarray(terminated, bool)
         last = terminated | self.environment.is_truncated(inner, self.params)
-        no = jnp.zeros((), bool)
-        return State(inner, last), self._timestep(observation, reward, no, last, terminated)
+        timestep = self.timestep(
+            observation, reward=reward, is_last=last, is_terminal=terminated
+        )
+        return State(inner, last), timestep
 
-    def _timestep(self, observation: Any, reward: Any, first: Any, last: Any, end: Any) -> Timestep:
+    def timestep(
+        self,
+        observation: Any,
+        *,
+        reward: Any = 0.0,
+        is_first: Any = False,
+        is_last: Any = False,
+        is_terminal: Any = False,
+    ) -> Timestep:
+        """What an agent is told of one of the environment's own observations.
+
+        Args:
+            observation: As the environment gives it.
+            reward: What came with it.
+            is_first: Whether an episode begins there.
+            is_last: Whether it ends there.
+            is_terminal: Whether it ends there for good.
+
+        Returns:
+            The time step.
+        """
         mask = None
         if hasattr(self.environment, "action_mask"):
             mask = self.environment.action_mask(observation, self.params)
-        reward = jnp.asarray(reward, jnp.float32)
-        return Timestep(self._floats(observation), reward, first, last, end, mask)
+        flags = (jnp.asarray(flag, bool) for flag in (is_first, is_last, is_terminal))
+        return Timestep(self._floats(observation), jnp.asarray(reward, jnp.float32), *flags, mask)
 
     def _floats(self, observation: Any) -> Any:
         from gymnax.environments import spaces
@@ -260,7 +301,12 @@ class Control:
         space = self.environment.observation_space(self.params)
         if isinstance(space, spaces.Discrete):
             return jax.nn.one_hot(observation, space.n)
-        return jax.tree.map(lambda leaf: jnp.atleast_1d(leaf).astype(jnp.float32), observation)
+        return jax.tree.map(_plain, observation)
+
+
+def _plain(leaf: Any) -> Array:
+    leaf = jnp.atleast_1d(leaf)
+    return leaf if leaf.dtype == jnp.uint8 else leaf.astype(jnp.float32)
 
 
 @functools.cache
