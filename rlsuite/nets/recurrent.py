@@ -123,9 +123,9 @@ def unroll(
     cell: Cell,
     params: Params,
     carry: Carry,
-    inputs: Float[Array, "time *batch input"],
-    is_first: Bool[Array, "time *batch"],
-) -> tuple[Carry, Float[Array, "time *batch output"]]:
+    inputs: Float[Array, "time ... input"],
+    is_first: Bool[Array, "time ..."],
+) -> tuple[Carry, Float[Array, "time ... output"]]:
     """Walk through sequences; what a cell remembers ends with its episode.
 
     Args:

@@ -1,8 +1,8 @@
 """Proximal policy optimisation, of policies with or without memory."""
 
-from rlsuite.algorithms.ppo.algorithm import default_network, make
+from rlsuite.algorithms.ppo.algorithm import clipped_adam, default_network, make
 from rlsuite.algorithms.ppo.experience import Experience, Walkers, collect, episodes, estimate
-from rlsuite.algorithms.ppo.learning import Batch, Losses, improve, loss, passes
+from rlsuite.algorithms.ppo.learning import Batch, Losses, improve, loss, shuffle
 from rlsuite.algorithms.ppo.networks import (
     ActorCritic,
     Outputs,
@@ -26,6 +26,7 @@ __all__ = [
     "State",
     "Walkers",
     "actor_critic",
+    "clipped_adam",
     "collect",
     "default_network",
     "distribution",
@@ -36,6 +37,6 @@ __all__ = [
     "improve",
     "loss",
     "make",
-    "passes",
     "recurrent",
+    "shuffle",
 ]

@@ -42,8 +42,24 @@ from rlsuite.core import Algorithm
 from rlsuite.envs.control import Control, Timestep
 from rlsuite.nets import recurrent
 
-Rule = Callable[[Any], optax.GradientTransformation]
-"""From a learning rate, or a schedule of it, to an optimiser."""
+Rule = Callable[[Any, Any], optax.GradientTransformation]
+"""From a learning rate, or a schedule of it, and the greatest norm of a gradient to an optimiser."""
+
+
+def clipped_adam(rate: Any, max_norm: Any) -> optax.GradientTransformation:
+    """Adam with ε = 10⁻⁵ along gradients whose norm is clipped.
+
+    It treats all parameters as one vector: on CPUs, many small arrays take far longer.
+
+    Args:
+        rate: The learning rate, or a schedule of it.
+        max_norm: The greatest norm.
+
+    Returns:
+        The optimiser.
+    """
+    clip = optax.clip_by_global_norm(max_norm)
+    return optax.flatten(optax.chain(clip, optax.adam(rate, eps=1e-5)))
 
 
 def default_network(problem: Control, config: Config) -> ActorCritic:
@@ -68,7 +84,7 @@ def make(
     config: Config = Config(),  # noqa: B008
     *,
     network: ActorCritic | None = None,
-    optimizer: Rule = functools.partial(optax.adam, eps=1e-5),
+    optimizer: Rule = clipped_adam,
 ) -> Algorithm:
     """PPO in an environment.
 
@@ -76,8 +92,8 @@ def make(
         problem: The environment.
         config: The hyperparameters.
         network: The actor-critic; by default ``default_network(problem, config)``.
-        optimizer: From a learning rate to the optax transformation that follows the clipping of
-            the gradient's norm.
+        optimizer: From a learning rate, or a schedule, and the greatest norm of a gradient to an
+            optax transformation.
 
     Returns:
         The algorithm: ``step`` returns ``Metrics``, ``evaluate`` an ``Evaluation``. ``act`` takes
@@ -111,9 +127,7 @@ def make(
         entropy_weight=config.entropy_weight,
         clip_values=config.clip_values,
     )
-    transformation = optax.chain(
-        optax.clip_by_global_norm(config.max_gradient_norm), optimizer(_rate(config))
-    )
+    transformation = optimizer(_rate(config), config.max_gradient_norm)
 
     def init(key: PRNGKeyArray) -> State:
         of_walkers, of_network = jax.random.split(key)
@@ -150,12 +164,16 @@ def make(
             discount=config.discount,
             lambda_=config.lambda_,
         )
-        sequences = _sequences(net, state.walkers.carry, scaled, values, advantages)
-        count = sequences[1].values.shape[1]
-        orders = learning.passes(of_passes, count, config.num_epochs, config.num_minibatches)
         (params, optimizer_state), losses = learning.improve(
-            loss, transformation, (state.params, state.optimizer), sequences, orders
+            loss,
+            transformation,
+            of_passes,
+            (state.params, state.optimizer),
+            _sequences(net, state.walkers.carry, scaled, values, advantages),
+            num_epochs=config.num_epochs,
+            num_minibatches=config.num_minibatches,
         )
+        losses = jax.tree.map(jnp.mean, losses)
         last = _finished(state.last, happened)
         state = State(params, optimizer_state, walkers, last, seen, rewards)
         return state, Metrics(losses, _explained_variance(values, advantages), *last)
@@ -237,9 +255,9 @@ def _normalized(config: Config, state: State, happened: Experience) -> tuple[Any
     Observations are normalised as they were when the policy acted on them.
     """
     seen, rewards, scaled = state.observations, state.rewards, happened.rewards
-    if config.normalize_rewards:
+    if rewards is not None:
         rewards, scaled = scale_rewards(rewards, scaled, happened.ends, config.discount)
-    if config.normalize_observations:
+    if seen is not None:
         flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), happened.observations)
         seen = jax.tree.map(lambda new, old: merge(old, new), flat, seen)
     return (

@@ -319,9 +319,8 @@ def estimate(
     there = values(after, experience.next_observations, nowhere)
     discounts = discount * (1.0 - experience.is_terminal)
 
-    def of_environment(*arrays: Array) -> Float[Array, " time"]:
-        *arguments, ends = arrays
-        return generalized_advantage(*arguments, lambda_, ends=ends)
+    def of_environment(r: Array, d: Array, v: Array, v_next: Array, ends: Array) -> Array:
+        return generalized_advantage(r, d, v, v_next, lambda_, ends=ends)
 
     advantages = jax.vmap(of_environment, in_axes=1, out_axes=1)(
         experience.rewards, discounts, here, there, experience.ends

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from rlsuite.algorithms.ppo.networks import ActorCritic, distribution
 from rlsuite.envs.control import Actions
@@ -119,57 +119,64 @@ def loss(
     return total - entropy_weight * losses.entropy, losses
 
 
-def passes(
-    key: PRNGKeyArray, num_sequences: int, num_epochs: int, num_minibatches: int
-) -> Int[Array, "minibatch sequence"]:
-    """Which sequences are in which minibatch: every one once an epoch, in a new order in each.
+def shuffle(
+    key: PRNGKeyArray, carry: Carry, batch: Batch, num_minibatches: int
+) -> tuple[Carry, Batch]:
+    """All sequences in a new order, in minibatches.
 
     Args:
         key: Key.
-        num_sequences: How many there are.
-        num_epochs: How many times all are seen.
-        num_minibatches: Into how many parts, a divisor of ``num_sequences``.
+        carry: What was remembered at the beginning of each sequence.
+        batch: The sequences.
+        num_minibatches: Into how many parts, a divisor of the number of sequences.
 
     Returns:
-        Indices, the minibatches of the first epoch first.
-
-    Example:
-        >>> passes(jax.random.key(0), 6, num_epochs=5, num_minibatches=3).shape
-        (15, 2)
+        Carries and sequences, with a first axis of minibatches.
     """
-    keys = jax.random.split(key, num_epochs)
-    orders = jax.vmap(lambda k: jax.random.permutation(k, num_sequences))(keys)
-    return orders.reshape(num_epochs * num_minibatches, -1)
+    order = jax.random.permutation(key, batch.values.shape[1])
+
+    def of_carry(leaf: Array) -> Array:
+        return leaf[order].reshape(num_minibatches, -1, *leaf.shape[1:])
+
+    def of_batch(leaf: Array) -> Array:
+        parts = leaf[:, order].reshape(leaf.shape[0], num_minibatches, -1, *leaf.shape[2:])
+        return jnp.moveaxis(parts, 1, 0)
+
+    return jax.tree.map(of_carry, carry), jax.tree.map(of_batch, batch)
 
 
 def improve(
     loss_of: Callable[[Params, Carry, Batch], tuple[Float[Array, ""], Losses]],
     optimizer: optax.GradientTransformation,
+    key: PRNGKeyArray,
     learned: tuple[Params, Any],
-    data: tuple[Carry, Batch],
-    orders: Int[Array, "minibatch sequence"],
+    sequences: tuple[Carry, Batch],
+    *,
+    num_epochs: int,
+    num_minibatches: int,
 ) -> tuple[tuple[Params, Any], Losses]:
-    """One step of the optimiser for each minibatch.
+    """Passes over all sequences, each in a new order, with a step for each minibatch.
 
     Args:
-        loss_of: From parameters, carries and a batch to the loss and its parts.
+        loss_of: From parameters, carries and sequences to the loss and its parts.
         optimizer: The optimiser.
+        key: Key.
         learned: (parameters, state of the optimiser).
-        data: (what was remembered at the beginning of each sequence, all sequences).
-        orders: Which sequences are in which minibatch.
+        sequences: (what was remembered at the beginning of each sequence, the sequences).
+        num_epochs: How many passes.
+        num_minibatches: Into how many parts, a divisor of the number of sequences.
 
     Returns:
-        (what was learned, the means of the losses' parts, each before its step).
+        (what was learned, the losses' parts ``[epoch, minibatch]``, each before its step).
     """
-    carry, batch = data
 
-    def step(learned: tuple[Params, Any], order: Int[Array, " sequence"]) -> Any:
+    def step(learned: tuple[Params, Any], part: tuple[Carry, Batch]) -> Any:
         params, state = learned
-        some = jax.tree.map(lambda leaf: leaf[order], carry)
-        part = jax.tree.map(lambda leaf: leaf[:, order], batch)
-        gradient, losses = jax.grad(loss_of, has_aux=True)(params, some, part)
+        gradient, losses = jax.grad(loss_of, has_aux=True)(params, *part)
         updates, state = optimizer.update(gradient, state, params)
         return (optax.apply_updates(params, updates), state), losses
 
-    learned, losses = jax.lax.scan(step, learned, orders)
-    return learned, jax.tree.map(jnp.mean, losses)
+    def epoch(learned: tuple[Params, Any], key: PRNGKeyArray) -> Any:
+        return jax.lax.scan(step, learned, shuffle(key, *sequences, num_minibatches))
+
+    return jax.lax.scan(epoch, learned, jax.random.split(key, num_epochs))

@@ -69,17 +69,21 @@ def feed_forward(network: Network) -> ActorCritic:
     """An actor-critic without memory.
 
     Args:
-        network: ``apply(params, observations)`` returns ``Outputs`` with the same leading axes.
+        network: ``apply(params, observations)`` returns ``Outputs``, both with one leading axis;
+            ``init`` is given one observation without it.
 
     Returns:
         The actor-critic.
     """
 
     def apply(params: Params, carry: Carry, observations: Any, is_first: Any) -> Any:
-        del is_first
-        return carry, network.apply(params, observations)
+        axes = is_first.shape
+        # As one axis: XLA on CPUs multiplies matrices faster than arrays of higher rank.
+        flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), observations)
+        outputs = network.apply(params, flat)
+        return carry, jax.tree.map(lambda leaf: leaf.reshape(*axes, *leaf.shape[1:]), outputs)
 
-    return ActorCritic(network.init, apply, lambda batch: ())
+    return ActorCritic(network.init, apply, lambda _: ())
 
 
 def recurrent(encoder: Network, cell: Cell, heads: Network) -> ActorCritic:
@@ -161,8 +165,8 @@ def actor_critic(
 
     Args:
         actions: What actions there are.
-        observation: An example, or its shapes. One array with three axes is a grid with channels,
-            and goes through a convolution of 3 × 3; all else is read as one vector.
+        observation: An example, or its shapes. A single array with three axes is a grid with
+            channels, and goes through a convolution of 3 × 3; all else is read as one vector.
         hidden_sizes: The widths of the hidden layers, at least one.
         cell: A memory, or None.
 
@@ -171,9 +175,10 @@ def actor_critic(
         for vectors, rectified linear units for grids. With memory, one such layer, then the cell,
         both shared, and hidden layers of their own.
     """
-    is_grid = len(jnp.shape(observation)) == 3 if _is_array(observation) else False
+    shapes = [leaf.shape for leaf in jax.tree.leaves(observation)]
+    is_grid = [len(shape) for shape in shapes] == [3]
     activation = jax.nn.relu if is_grid else jnp.tanh
-    encoder = _convolution() if is_grid else _flattening(observation)
+    encoder = _convolution() if is_grid else _flattening([len(shape) for shape in shapes])
     heads = _heads(actions, hidden_sizes, activation)
     if cell is None:
         return feed_forward(_composed(encoder, heads))
@@ -181,13 +186,8 @@ def actor_critic(
     return recurrent(_composed(encoder, layer), cell, heads)
 
 
-def _is_array(observation: Any) -> bool:
-    return jax.tree.structure(observation) == jax.tree.structure(0)
-
-
-def _flattening(example: Any) -> Network:
-    """All arrays of an observation as one vector."""
-    ranks = [len(leaf.shape) for leaf in jax.tree.leaves(example)]
+def _flattening(ranks: Sequence[int]) -> Network:
+    """All arrays of an observation, of so many axes each, as one vector."""
 
     def apply(params: Params, observation: Any) -> Float[Array, "*batch input"]:
         del params
@@ -195,7 +195,7 @@ def _flattening(example: Any) -> Network:
         flat = [leaf.reshape(*leaf.shape[: leaf.ndim - rank], -1) for leaf, rank in leaves]
         return jnp.concatenate(flat, axis=-1)
 
-    return Network(lambda key, observation: (), apply)
+    return Network(lambda *_: (), apply)
 
 
 def _composed(first: Network, second: Network) -> Network:

@@ -24,14 +24,14 @@ class Moments(NamedTuple):
     """What has been seen of an array, each of its entries apart.
 
     Attributes:
-        count: n.
+        number: n.
         mean: μ.
         variance: v, not that of a sample: divided by n.
     """
 
-    count: Float[Array, ""]
-    mean: Float[Array, "*shape"]
-    variance: Float[Array, "*shape"]
+    number: Float[Array, ""]
+    mean: Float[Array, "..."]
+    variance: Float[Array, "..."]
 
 
 def moments(shape: tuple[int, ...] = ()) -> Moments:
@@ -46,7 +46,7 @@ def moments(shape: tuple[int, ...] = ()) -> Moments:
     return Moments(jnp.zeros(()), jnp.zeros(shape), jnp.ones(shape))
 
 
-def merge(seen: Moments, batch: Float[Array, "batch *shape"]) -> Moments:
+def merge(seen: Moments, batch: Float[Array, "batch ..."]) -> Moments:
     """The moments of what was seen and of a batch.
 
     Args:
@@ -62,10 +62,10 @@ def merge(seen: Moments, batch: Float[Array, "batch *shape"]) -> Moments:
         (3.0, 2.6667)
     """
     m = batch.shape[0]
-    total = seen.count + m
+    total = seen.number + m
     step = jnp.mean(batch, axis=0) - seen.mean
-    within = (seen.count * seen.variance + m * jnp.var(batch, axis=0)) / total
-    between = step**2 * seen.count * m / total**2
+    within = (seen.number * seen.variance + m * jnp.var(batch, axis=0)) / total
+    between = step**2 * seen.number * m / total**2
     return Moments(total, seen.mean + step * m / total, within + between)
 
 
