@@ -263,9 +263,7 @@ class Control:
         )
         terminated = jnp.asarray(terminated, bool)
         last = terminated | self.environment.is_truncated(inner, self.params)
-        timestep = self.timestep(
-            observation, reward=reward, is_last=last, is_terminal=terminated
-        )
+        timestep = self.timestep(observation, reward=reward, is_last=last, is_terminal=terminated)
         return State(inner, last), timestep
 
     def timestep(

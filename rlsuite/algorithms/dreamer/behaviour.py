@@ -12,8 +12,8 @@ c_{−1} is 0 if s_0 itself is an end. The policy minimises one of
     reinforce    − Σ_t w_t ( ln π(a_t | s_t) sg[(g_t − V(s_t)) / S] + η H[π(· | s_t)] );
     mix          ρ times the second's and 1 − ρ times the first's returns.
 
-S = max(floor, range of g), the range from the 5th to the 95th percentile, smoothed over updates. The
-critic V(s) = E[v], v ~ p(v | s), minimises
+S = max(floor, range of g), the range from the 5th to the 95th percentile, smoothed over updates.
+The critic V(s) = E[v], v ~ p(v | s), minimises
 
     − Σ_t w_t ( ln p(sg g_t | s_t) + ln p(V_slow(s_t) | s_t) )
 
@@ -150,8 +150,8 @@ class Losses(NamedTuple):
 
 
 def weights(
-    alive: Float[Array, "*batch"], discounts: Float[Array, "time *batch"]
-) -> Float[Array, "time *batch"]:
+    alive: Float[Array, "*batch"], discounts: Float[Array, "time ..."]
+) -> Float[Array, "time ..."]:
     """How much each imagined step counts: w_t = alive · Π_{k<t} discount_k.
 
     Args:
@@ -169,8 +169,8 @@ def weights(
 
 
 def returns_of(
-    imagined: Imagined, values: Float[Array, "steps *batch"], behaviour: Behaviour
-) -> Float[Array, "time *batch"]:
+    imagined: Imagined, values: Float[Array, "steps ..."], behaviour: Behaviour
+) -> Float[Array, "time ..."]:
     """λ-returns of imagined trajectories.
 
     Args:
@@ -306,9 +306,7 @@ def losses(
         worth = worth.reshape(-1).at[chosen].set(frozen(returns[0])).reshape(worth.shape)
     real = replayed_returns(timesteps, worth, behaviour)
     going = 1.0 - timesteps.is_last[:, :-1]
-    value_loss += behaviour.replay_value_scale * jnp.mean(
-        going * disagreement(seen[:, :-1], real)
-    )
+    value_loss += behaviour.replay_value_scale * jnp.mean(going * disagreement(seen[:, :-1], real))
     return Losses(
         policy=-jnp.mean(weight * objective),
         value=value_loss,

@@ -187,18 +187,42 @@ def v1(**changes: Any) -> Config:
         The config. Its optimiser is Adam in the paper; pass one to ``make``.
     """
     model = Model(
-        deter=200, stoch=30, classes=0, blocks=1, hidden=200, units=300, depth=32, heads="normal",
-        symlog=False, free_nats=3.0, representation_scale=1.0
+        deter=200,
+        stoch=30,
+        classes=0,
+        blocks=1,
+        hidden=200,
+        units=300,
+        depth=32,
+        heads="normal",
+        symlog=False,
+        free_nats=3.0,
+        representation_scale=1.0,
     )
     behaviour = Behaviour(
-        gradient="dynamics", discount=0.99, entropy=0.0, policy="tanh", min_std=1e-4,
-        normalize_returns=False, slow_scale=0.0, replay_value_scale=0.0
+        gradient="dynamics",
+        discount=0.99,
+        entropy=0.0,
+        policy="tanh",
+        min_std=1e-4,
+        normalize_returns=False,
+        slow_scale=0.0,
+        replay_value_scale=0.0,
     )
     return dataclasses.replace(
         Config(
-            learning_rate=6e-4, policy_learning_rate=8e-5, value_learning_rate=8e-5, warmup=0,
-            batch_size=50, sequence_length=50, steps_per_update=1000, updates=100, prefill=5000,
-            online=False, model=model, behaviour=behaviour,
+            learning_rate=6e-4,
+            policy_learning_rate=8e-5,
+            value_learning_rate=8e-5,
+            warmup=0,
+            batch_size=50,
+            sequence_length=50,
+            steps_per_update=1000,
+            updates=100,
+            prefill=5000,
+            online=False,
+            model=model,
+            behaviour=behaviour,
         ),
         **changes,
     )

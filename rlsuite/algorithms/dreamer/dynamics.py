@@ -91,8 +91,8 @@ class Imagined(NamedTuple):
     features: Float[Array, "steps *batch feature"]
     masks: Bool[Array, "steps *batch action"] | None
     actions: Float[Array, "time *batch action"]
-    rewards: Float[Array, "time *batch"]
-    continuations: Float[Array, "time *batch"]
+    rewards: Float[Array, "time ..."]
+    continuations: Float[Array, "time ..."]
 
 
 def imagine(
@@ -178,9 +178,7 @@ def environment_dynamics(problem: Control, features: Callable[[Any], Array]) -> 
     """
     environment = problem.environment
     if environment.supports_transition_gradients:
-        problem = dataclasses.replace(
-            problem, environment=environment.with_transition_gradients()
-        )
+        problem = dataclasses.replace(problem, environment=environment.with_transition_gradients())
 
     def transition(params: Params, key: PRNGKeyArray, state: Real, action: Array) -> Deterministic:
         del params

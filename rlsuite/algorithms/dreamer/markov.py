@@ -97,7 +97,12 @@ def markov_world(spec: Spec, model: Model) -> WorldModel:
         return observations.vector_of(timestep.observation, parts)
 
     def infer(
-        params: Any, key: PRNGKeyArray, before: Array, actions: Array, timesteps: Timestep, stored: Any
+        params: Any,
+        key: PRNGKeyArray,
+        before: Array,
+        actions: Array,
+        timesteps: Timestep,
+        stored: Any,
     ) -> Inferred:
         del key, stored
         after = observations.vector_of(timesteps.observation, parts)
@@ -158,7 +163,12 @@ def environment_world(problem: Control, model: Model) -> WorldModel:
         return Real(inner, timestep)
 
     def infer(
-        params: Any, key: PRNGKeyArray, before: Real, actions: Array, timesteps: Timestep, stored: Real
+        params: Any,
+        key: PRNGKeyArray,
+        before: Real,
+        actions: Array,
+        timesteps: Timestep,
+        stored: Real,
     ) -> Inferred:
         del params, key, before, actions, timesteps
         return Inferred(jnp.zeros(()), stored, {})

@@ -112,7 +112,9 @@ class Encoder(nn.Module):
         tokens = []
         vector = vector_of(observation, self.parts)
         if vector.shape[-1]:
-            tokens.append(MLP(self.layers, self.units)(symlog(vector) if self.use_symlog else vector))
+            tokens.append(
+                MLP(self.layers, self.units)(symlog(vector) if self.use_symlog else vector)
+            )
         for leaf, part in zip(jax.tree.leaves(observation), self.parts, strict=True):
             if part.kind == "image":
                 tokens.append(ImageEncoder(self.depth)(leaf.astype(jnp.float32)))
@@ -173,9 +175,7 @@ class Decoded(NamedTuple):
     pictures: tuple[Any, ...]
 
 
-def log_prob(
-    decoded: Decoded, observation: Any, parts: tuple[Part, ...]
-) -> Float[Array, "*batch"]:
+def log_prob(decoded: Decoded, observation: Any, parts: tuple[Part, ...]) -> Float[Array, "*batch"]:
     """The logarithm of an observation's probability, up to a constant.
 
     Args:
@@ -189,7 +189,9 @@ def log_prob(
     total = jnp.zeros(())
     if decoded.vector is not None:
         total += decoded.vector.log_prob(vector_of(observation, parts))
-    for distribution, leaf, part in zip(decoded.pictures, *_pictures(observation, parts), strict=True):
+    for distribution, leaf, part in zip(
+        decoded.pictures, *_pictures(observation, parts), strict=True
+    ):
         if part.kind == "image":
             total += distribution.log_prob(leaf / 255)
         else:

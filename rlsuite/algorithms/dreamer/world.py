@@ -18,10 +18,9 @@ References:
     Hafner et al. 2023, arXiv:2301.04104, eqs. 3 to 5.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
-
-import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -106,9 +105,7 @@ def head_size(model: Model) -> int:
     return BINS if model.heads == "twohot" else 1
 
 
-def clear(
-    is_first: Bool[Array, "*batch"], previous: State, initial: State | None = None
-) -> State:
+def clear(is_first: Bool[Array, "*batch"], previous: State, initial: State | None = None) -> State:
     """Forget what was before an episode's first step.
 
     Args:
@@ -238,7 +235,12 @@ def rssm_world(spec: Spec, model: Model) -> WorldModel:
         return rssm.apply(params["rssm"], latent, action, method="recur")
 
     def update(
-        params: Params, key: PRNGKeyArray, before: Latent, action: Array, tokens: Array, first: Array
+        params: Params,
+        key: PRNGKeyArray,
+        before: Latent,
+        action: Array,
+        tokens: Array,
+        first: Array,
     ) -> tuple[Latent, Array]:
         before, action = clear(first, (before, action))
         deter = recur(params, before, action)
@@ -246,7 +248,12 @@ def rssm_world(spec: Spec, model: Model) -> WorldModel:
         return LatentDistribution(deter, latent_of(posterior)).sample(key), posterior
 
     def observe(
-        params: Params, key: PRNGKeyArray, state: Latent, action: Array, timestep: Timestep, inner: Any
+        params: Params,
+        key: PRNGKeyArray,
+        state: Latent,
+        action: Array,
+        timestep: Timestep,
+        inner: Any,
     ) -> Latent:
         del inner
         tokens = encoder.apply(params["encoder"], timestep.observation)
@@ -268,9 +275,7 @@ def rssm_world(spec: Spec, model: Model) -> WorldModel:
             latent, posterior = update(params, key, before, action, tokens, first)
             return latent, (latent, posterior)
 
-        along = jax.tree.map(
-            lambda x: jnp.swapaxes(x, 0, 1), (actions, tokens, timesteps.is_first)
-        )
+        along = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), (actions, tokens, timesteps.is_first))
         keys = jax.random.split(key, along[1].shape[0])
         _, outputs = jax.lax.scan(step, before, (keys, *along))
         latents, posteriors = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), outputs)
