@@ -244,6 +244,8 @@ def test_what_is_masked_has_probability_zero_and_the_others_are_as_if_it_were_no
 
 @pytest.mark.parametrize("share", [0.0, 0.2])
 def test_masked_gradients_are_finite_and_none_of_what_is_masked(share):
+    @jax.jit
+    @jax.value_and_grad
     def everything(logits):
         p, q = OneHotCategorical(mask_logits(logits, MASK), share), OneHotCategorical(logits, 0.1)
         masked = MultiCategorical((p.logits, logits))
@@ -253,7 +255,7 @@ def test_masked_gradients_are_finite_and_none_of_what_is_masked(share):
         return jnp.sum(total + masked.log_prob(factors) + masked.entropy())
 
     logits = 30.0 * normal(0, 2, 4)
-    value, slopes = jax.value_and_grad(everything)(logits)
+    value, slopes = everything(logits)
     assert np.isfinite(value)
     assert np.all(np.isfinite(slopes))
     through_mask = jax.grad(lambda z: OneHotCategorical(mask_logits(z, MASK), share).probs[0, 0])
