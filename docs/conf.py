@@ -45,6 +45,7 @@ _OTHERS = [
     "rich",
     "types",
     "typing",
+    "dataclasses",
 ]
 nitpick_ignore_regex = [
     ("py:.*", rf"_*({'|'.join(_OTHERS)})(\..*)?"),

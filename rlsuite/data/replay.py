@@ -32,12 +32,12 @@ class Replay(NamedTuple):
 
     Attributes:
         rows: Leaves ``[capacity, environment, …]``.
-        count: How many rows each environment has ever had.
+        written: How many rows each environment has ever had.
         online: The number of the row at which an environment's next fresh stretch begins.
     """
 
     rows: Row
-    count: Int[Array, ""]
+    written: Int[Array, ""]
     online: Int[Array, " environment"]
 
     @property
@@ -88,9 +88,9 @@ def add(replay: Replay, row: Row) -> Replay:
     Returns:
         The replay with it.
     """
-    place = replay.count % replay.capacity
+    place = replay.written % replay.capacity
     kept = jax.tree.map(lambda ring, new: ring.at[place].set(new), replay.rows, row)
-    return replay._replace(rows=kept, count=replay.count + 1)
+    return replay._replace(rows=kept, written=replay.written + 1)
 
 
 def sample(
@@ -117,13 +117,13 @@ def sample(
     """
     of_start, of_environment = jax.random.split(key)
     num_environments = replay.online.shape[0]
-    oldest = jnp.maximum(replay.count - replay.capacity, 0)
-    starts = jax.random.randint(of_start, (num_sequences,), oldest, replay.count - length + 1)
+    oldest = jnp.maximum(replay.written - replay.capacity, 0)
+    starts = jax.random.randint(of_start, (num_sequences,), oldest, replay.written - length + 1)
     whose = jax.random.randint(of_environment, (num_sequences,), 0, num_environments)
     if online:
         waiting = jnp.maximum(replay.online, oldest)
         most, order = jax.lax.top_k(-waiting, min(num_sequences, num_environments))
-        fresh = replay.count + most >= length
+        fresh = replay.written + most >= length
         starts = starts.at[: len(order)].set(jnp.where(fresh, -most, starts[: len(order)]))
         whose = whose.at[: len(order)].set(jnp.where(fresh, order, whose[: len(order)]))
         replay = replay._replace(online=waiting.at[order].add(fresh * (length - overlap)))

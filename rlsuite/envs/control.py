@@ -290,8 +290,14 @@ class Control:
         mask = None
         if hasattr(self.environment, "action_mask"):
             mask = self.environment.action_mask(observation, self.params)
-        flags = (jnp.asarray(flag, bool) for flag in (is_first, is_last, is_terminal))
-        return Timestep(self._floats(observation), jnp.asarray(reward, jnp.float32), *flags, mask)
+        return Timestep(
+            self._floats(observation),
+            jnp.asarray(reward, jnp.float32),
+            jnp.asarray(is_first, bool),
+            jnp.asarray(is_last, bool),
+            jnp.asarray(is_terminal, bool),
+            mask,
+        )
 
     def _floats(self, observation: Any) -> Any:
         from gymnax.environments import spaces

@@ -47,7 +47,7 @@ class ImageDecoder(nn.Module):
         blocks: In so many blocks the deterministic part is spread over the smallest picture.
     """
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     depth: int
     units: int
     blocks: int

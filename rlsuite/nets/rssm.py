@@ -5,8 +5,8 @@ r"""The recurrent state-space model of DreamerV3: a block-diagonal GRU beside a 
     prior          ẑ_t ~ p(ẑ_t | h_t)
 
 f is a GRU whose matrices are block-diagonal, fed with a projection of (h, z, a) that all blocks
-share. Its update gate starts nearly closed (bias −1), and actions are divided by max(1, |a|). z is a
-vector of categorical variables (V2, V3), or of normal ones (PlaNet, V1).
+share. Its update gate starts nearly closed (bias −1), and actions are divided by max(1, |a|). z is
+a vector of categorical variables (V2, V3), or of normal ones (PlaNet, V1).
 
 References:
     Hafner et al. 2019: Learning latent dynamics for planning from pixels, arXiv:1811.04551, sec. 3.

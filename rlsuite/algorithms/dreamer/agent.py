@@ -156,7 +156,8 @@ def agent(
         weights: Weights, key: PRNGKeyArray, timestep: Timestep, carry: Any, *, greedy: bool = False
     ) -> tuple[Array, tuple[Any, Array]]:
         of_state, of_action = jax.random.split(key)
-        state = model.observe(weights.world, of_state, *carry, timestep, None)
+        before, last_action = carry
+        state = model.observe(weights.world, of_state, before, last_action, timestep, None)
         action = choose(weights, of_action, state, timestep.mask, greedy=greedy)
         return action, (state, action)
 

@@ -209,7 +209,7 @@ def make(
         (learner, replay), told = jax.lax.scan(update, (state.learner, replay), keys)
         told = jax.tree.map(lambda x: jnp.mean(x, axis=0), told)
         metrics = Metrics(
-            environment_steps=count * replay.count,
+            environment_steps=count * replay.written,
             episode_return=jnp.mean(actor.last_score),
             world_loss=told.world_loss,
             policy_loss=told.losses.policy,

@@ -182,9 +182,13 @@ def returns_of(
         g_0 … g_{H−1}.
     """
 
+    lambda_ = behaviour.lambda_ * jnp.ones(len(imagined.rewards))
+    if behaviour.reach is not None:
+        lambda_ *= jnp.arange(len(imagined.rewards)) < behaviour.reach - 1
+
     def of_one(rewards: Array, continuations: Array, values: Array) -> Array:
         discounts = behaviour.discount * continuations
-        return lambda_returns(rewards, discounts, values[1:], behaviour.lambda_)
+        return lambda_returns(rewards, discounts, values[1:], lambda_)
 
     for _ in imagined.rewards.shape[1:]:
         of_one = jax.vmap(of_one, in_axes=-1, out_axes=-1)
@@ -275,8 +279,11 @@ def losses(
     returns = returns_of(imagined, values, behaviour)
     discounts = behaviour.discount * frozen(imagined.continuations)
     weight = weights(1.0 - ended, discounts)
+    if behaviour.reach is not None:
+        counted = jnp.arange(behaviour.horizon) < behaviour.reach
+        weight = weight * counted[:, None] * behaviour.horizon / behaviour.reach
     spread = follow(past, frozen(returns), behaviour.range_rate)
-    scale = 1.0
+    scale = jnp.ones(())
     if behaviour.normalize_returns:
         scale = jnp.maximum(behaviour.range_floor, spread.high - spread.low)
 

@@ -66,6 +66,8 @@ class Behaviour:
             model (V1); "reinforce", by the score function (V3); "mix", by both.
         mix: Weight of the score function in "mix" (V2).
         horizon: H, how many steps are imagined.
+        reach: Only so many of them count, as if H were smaller; None: all. (It is traced, so that
+            horizons can be compared in one program.)
         discount: γ.
         lambda_: λ of the returns.
         entropy: Weight of the policy's entropy.
@@ -88,6 +90,7 @@ class Behaviour:
     gradient: Literal["dynamics", "reinforce", "mix"] = "reinforce"
     mix: float = setting(default=0.1, at_least=0, at_most=1)
     horizon: int = setting(default=15, at_least=1)
+    reach: float | None = setting(default=None, at_least=1)
     discount: float = setting(default=1 - 1 / 333, at_least=0, below=1)
     lambda_: float = setting(default=0.95, at_least=0, at_most=1)
     entropy: float = setting(default=3e-4, at_least=0)

@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from rlsuite.algorithms.dreamer import observations
 from rlsuite.algorithms.dreamer.config import Model
@@ -28,6 +28,117 @@ from rlsuite.nets.layers import MLP
 from rlsuite.ops.distributions import Bernoulli, DiagonalNormal, symlog
 
 _MIN_STD = 1e-3
+
+
+class _Markov:
+    """The networks of the Markov model, and what is computed with them."""
+
+    def __init__(self, spec: Spec, model: Model) -> None:
+        """Make the networks; nothing has parameters yet."""
+        self.model, self.shown = model, spec.timestep.observation
+        self.parts = observations.parts_of(self.shown)
+        if any(part.kind != "vector" for part in self.parts):
+            raise ValueError(
+                f"model kind is 'markov' and observations have shapes "
+                f"{[part.shape for part in self.parts]}; allowed: vectors"
+            )
+        layers, units = model.layers, model.units
+        size, self.action_size = sum(part.size for part in self.parts), spec.actions.size
+        self.initial = jnp.zeros(size)
+        zero = 0.0 if model.heads == "twohot" else 1.0
+        self.step: Any = MLP(layers, units, 2 * size, 0.1)
+        self.heads: dict[str, Any] = {
+            "reward": MLP(layers, units, head_size(model), zero),
+            "continuation": MLP(layers, units, 1),
+        }
+        if spec.timestep.mask is not None:
+            self.heads["mask"] = MLP(layers, units, self.action_size)
+
+    def features(self, params: Any, state: Array) -> Array:
+        del params
+        return symlog(state) if self.model.symlog else state
+
+    def init(self, key: PRNGKeyArray) -> Any:
+        of_step, *keys = jax.random.split(key, 1 + len(self.heads))
+        size = self.initial.size
+        each = jax.random.split(of_step, self.model.members)
+        params = {
+            "step": jax.vmap(self.step.init, (0, None))(each, jnp.zeros(size + self.action_size))
+        }
+        for (name, network), key in zip(self.heads.items(), keys, strict=True):
+            inputs = jnp.zeros(size if name == "mask" else 2 * size + self.action_size)
+            params[name] = network.init(key, inputs)
+        return params
+
+    def members(self, params: Any, state: Array, action: Array) -> DiagonalNormal:
+        """What every member predicts, ``[member, …]``."""
+        inputs = jnp.concatenate([self.features(params, state), action], axis=-1)
+        outputs = jax.vmap(self.step.apply, (0, None))(params["step"], inputs)
+        moved, raw = jnp.split(outputs, 2, axis=-1)
+        return DiagonalNormal(state + moved, nn.softplus(raw) + _MIN_STD)
+
+    def transition(
+        self, params: Any, key: PRNGKeyArray, state: Array, action: Array
+    ) -> DiagonalNormal:
+        who = jax.random.randint(key, (1, *state.shape[:-1], 1), 0, self.model.members)
+        return jax.tree.map(
+            lambda x: jnp.take_along_axis(x, who, axis=0)[0], self.members(params, state, action)
+        )
+
+    def outcome(self, params: Any, state: Array, action: Array, after: Array) -> Outcome:
+        now, then = self.features(params, state), self.features(params, after)
+        inputs = jnp.concatenate([now, action, then], axis=-1)
+        reward, continuation = (
+            self.heads[name].apply(params[name], inputs) for name in ("reward", "continuation")
+        )
+        return Outcome(head(self.model, reward), Bernoulli(continuation[..., 0]))
+
+    def observe(
+        self,
+        params: Any,
+        key: PRNGKeyArray,
+        state: Array,
+        action: Array,
+        timestep: Timestep,
+        inner: Any,
+    ) -> Array:
+        del params, key, state, action, inner
+        return observations.vector_of(timestep.observation, self.parts)
+
+    def infer(
+        self,
+        params: Any,
+        key: PRNGKeyArray,
+        before: Array,
+        actions: Array,
+        timesteps: Timestep,
+        stored: Array,
+    ) -> Inferred:
+        del key, stored
+        after = observations.vector_of(timesteps.observation, self.parts)
+        state = jnp.concatenate([before[:, None], after[:, :-1]], axis=1)
+        found = self.outcome(params, state, actions, after)
+        of_members = jax.vmap(lambda member: member.log_prob(after))
+        log_probs = {
+            "transition": jnp.sum(of_members(self.members(params, state, actions)), axis=0),
+            "reward": found.reward.log_prob(timesteps.reward),
+            "continuation": found.continuation.log_prob(1.0 - timesteps.is_terminal),
+        }
+        if timesteps.mask is not None:
+            allowed = Bernoulli(self.mask_logits(params, after))
+            log_probs["mask"] = jnp.sum(allowed.log_prob(1.0 * timesteps.mask), axis=-1)
+        within = 1.0 - timesteps.is_first
+        count = jnp.maximum(jnp.sum(within), 1)
+        losses = {name: -jnp.sum(within * x) / count for name, x in log_probs.items()}
+        return Inferred(jnp.sum(jnp.stack([*losses.values()])), after, losses)
+
+    def mask_logits(self, params: Any, state: Array) -> Array:
+        """Logits of which entries of an action are allowed."""
+        return self.heads["mask"].apply(params["mask"], self.features(params, state))
+
+    def decode(self, params: Any, state: Array) -> Any:
+        del params
+        return observations.split(state, self.shown, self.parts)
 
 
 def markov_world(spec: Spec, model: Model) -> WorldModel:
@@ -43,97 +154,12 @@ def markov_world(spec: Spec, model: Model) -> WorldModel:
     Raises:
         ValueError: If an observation has pictures.
     """
-    parts = observations.parts_of(spec.timestep.observation)
-    if any(part.kind != "vector" for part in parts):
-        raise ValueError(
-            f"model kind is 'markov' and observations have shapes {[p.shape for p in parts]}; "
-            f"allowed: vectors"
-        )
-    initial = jnp.zeros(sum(part.size for part in parts))
-    size, action_size = initial.shape[0], spec.actions.size
-    step = MLP(model.layers, model.units, 2 * size, 0.1)
-    zero = 0.0 if model.heads == "twohot" else 1.0
-    reward = MLP(model.layers, model.units, head_size(model), zero)
-    continuation = MLP(model.layers, model.units, 1)
-    masked = None if spec.timestep.mask is None else MLP(1, model.units, action_size)
-
-    def features(params: Any, state: Array) -> Array:
-        del params
-        return symlog(state) if model.symlog else state
-
-    def init(key: PRNGKeyArray) -> Any:
-        keys = jax.random.split(key, 4)
-        now, pair = jnp.zeros(size + action_size), jnp.zeros(2 * size + action_size)
-        params = {
-            "step": jax.vmap(step.init, (0, None))(jax.random.split(keys[0], model.members), now),
-            "reward": reward.init(keys[1], pair),
-            "continuation": continuation.init(keys[2], pair),
-        }
-        if masked is not None:
-            params["mask"] = masked.init(keys[3], initial)
-        return params
-
-    def members(params: Any, state: Array, action: Array) -> DiagonalNormal:
-        inputs = jnp.concatenate([features(None, state), action], axis=-1)
-        moved, raw = jnp.split(jax.vmap(step.apply, (0, None))(params["step"], inputs), 2, axis=-1)
-        return DiagonalNormal(state + moved, nn.softplus(raw) + _MIN_STD)
-
-    def transition(params: Any, key: PRNGKeyArray, state: Array, action: Array) -> DiagonalNormal:
-        who = jax.random.randint(key, state.shape[:-1], 0, model.members)
-        pick = lambda x: jnp.take_along_axis(x, who[None, ..., None], axis=0)[0]  # noqa: E731
-        return jax.tree.map(pick, members(params, state, action))
-
-    def outcome(params: Any, state: Array, action: Array, after: Array) -> Outcome:
-        inputs = jnp.concatenate([features(None, state), action, features(None, after)], axis=-1)
-        return Outcome(
-            head(model, reward.apply(params["reward"], inputs)),
-            Bernoulli(continuation.apply(params["continuation"], inputs)[..., 0]),
-        )
-
-    def observe(
-        params: Any, key: PRNGKeyArray, state: Array, action: Array, timestep: Timestep, inner: Any
-    ) -> Array:
-        del params, key, state, action, inner
-        return observations.vector_of(timestep.observation, parts)
-
-    def infer(
-        params: Any,
-        key: PRNGKeyArray,
-        before: Array,
-        actions: Array,
-        timesteps: Timestep,
-        stored: Any,
-    ) -> Inferred:
-        del key, stored
-        after = observations.vector_of(timesteps.observation, parts)
-        state = jnp.concatenate([before[:, None], after[:, :-1]], axis=1)
-        within = 1.0 - timesteps.is_first
-
-        def mean(log_prob: Float[Array, "*batch"]) -> Float[Array, ""]:
-            return -jnp.sum(within * log_prob) / jnp.maximum(jnp.sum(within), 1)
-
-        found = outcome(params, state, actions, after)
-        of_members = jax.vmap(lambda p: p.log_prob(after))(members(params, state, actions))
-        losses = {
-            "transition": mean(jnp.sum(of_members, axis=0)),
-            "reward": mean(found.reward.log_prob(timesteps.reward)),
-            "continuation": mean(found.continuation.log_prob(1.0 - timesteps.is_terminal)),
-        }
-        if masked is not None:
-            allowed = Bernoulli(masked.apply(params["mask"], features(None, after)))
-            told = jnp.sum(allowed.log_prob(timesteps.mask * 1.0), axis=-1)
-            losses["mask"] = -jnp.mean(told)
-        return Inferred(jnp.sum(jnp.stack([*losses.values()])), after, losses)
-
-    def mask(params: Any, state: Array) -> Array:
-        return likely(masked.apply(params["mask"], features(params, state)))
-
-    def decode(params: Any, state: Array) -> Any:
-        del params
-        return observations.split(state, spec.timestep.observation, parts)
-
-    dynamics = Dynamics(transition, outcome, features, mask if masked else None)
-    return WorldModel(init, initial, observe, infer, dynamics, decode)
+    own = _Markov(spec, model)
+    mask = None
+    if "mask" in own.heads:
+        mask = lambda params, state: likely(own.mask_logits(params, state))  # noqa: E731
+    dynamics = Dynamics(own.transition, own.outcome, own.features, mask)
+    return WorldModel(own.init, own.initial, own.observe, own.infer, dynamics, own.decode)
 
 
 def environment_world(problem: Control, model: Model) -> WorldModel:
@@ -178,4 +204,4 @@ def environment_world(problem: Control, model: Model) -> WorldModel:
         return state.timestep.observation
 
     dynamics = environment_dynamics(problem, features)
-    return WorldModel(lambda key: {}, initial, observe, infer, dynamics, decode)
+    return WorldModel(lambda _: {}, initial, observe, infer, dynamics, decode)

@@ -1,9 +1,9 @@
 """From observations to tokens and back, whatever their parts look like.
 
 Arrays of rank one or two are laid side by side and go through a perceptron, after symlog; pictures
-of rank three go through convolutions (images, bytes) or a plain grid encoder (floats within [0, 1]).
-The decoder predicts the mean of symlog(vector), of image/255, and the probability of every entry of
-a grid.
+of rank three go through convolutions (images, bytes) or a plain grid encoder (floats within
+[0, 1]). The decoder predicts the mean of symlog(vector), of image/255, and the probability of every
+entry of a grid.
 """
 
 import math
@@ -215,7 +215,7 @@ def mean(decoded: Decoded, observation: Any, parts: tuple[Part, ...]) -> Any:
 
 
 def split(
-    vector: Float[Array, "*batch size"] | None,
+    vector: Any,
     observation: Any,
     parts: tuple[Part, ...],
     pictures: Sequence[Array] = (),

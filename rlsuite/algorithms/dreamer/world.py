@@ -149,8 +149,9 @@ class LatentDistribution:
 
     def mean(self) -> Latent:
         """The mean; of categories, their probabilities."""
-        categorical = isinstance(self.stoch, OneHotCategorical)
-        return self._latent(self.stoch.probs if categorical else self.stoch.mean())
+        if isinstance(self.stoch, OneHotCategorical):
+            return self._latent(self.stoch.probs)
+        return self._latent(self.stoch.mean())
 
     def mode(self) -> Latent:
         """The most probable latent."""
@@ -192,6 +193,147 @@ def likely(logits: Float[Array, "*batch action"]) -> Bool[Array, "*batch action"
     return allowed | ~jnp.any(allowed, axis=-1, keepdims=True)
 
 
+class _Recurrent:
+    """The networks of the recurrent model, and what is computed with them."""
+
+    def __init__(self, spec: Spec, model: Model) -> None:
+        """Make the networks; nothing has parameters yet."""
+        self.model, self.shown = model, spec.timestep.observation
+        self.action_size = spec.actions.size
+        self.parts = observations.parts_of(self.shown)
+        layers, units, depth = model.layers, model.units, model.depth
+        zero = 0.0 if model.heads == "twohot" else 1.0
+        rssm = RSSM(model.deter, model.stoch, model.classes, model.hidden, model.blocks)
+        self.initial = Latent(jnp.zeros(model.deter), jnp.zeros(rssm.stoch_size))
+        self.networks: dict[str, Any] = {
+            "rssm": rssm,
+            "encoder": observations.Encoder(self.parts, layers, units, depth, model.symlog),
+            "decoder": observations.Decoder(
+                self.parts, layers, units, depth, model.blocks, model.symlog
+            ),
+            "reward": MLP(1, units, head_size(model), zero),
+            "continuation": MLP(1, units, 1),
+        }
+        if spec.timestep.mask is not None:
+            self.networks["mask"] = MLP(1, units, self.action_size)
+
+    def apply(self, params: Params, name: str, *inputs: Any, method: str | None = None) -> Any:
+        return self.networks[name].apply(params[name], *inputs, method=method)
+
+    def init(self, key: PRNGKeyArray) -> Params:
+        seen = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self.shown)
+        of_encoder, *keys = jax.random.split(key, len(self.networks))
+        params = {"encoder": self.networks["encoder"].init(of_encoder, seen)}
+        tokens = self.apply(params, "encoder", seen)
+        inputs: dict[str, Any] = dict.fromkeys(self.networks, (features(self.initial),))
+        inputs["rssm"] = (self.initial, jnp.zeros(self.action_size), tokens)
+        inputs["decoder"] = (self.initial,)
+        rest = [name for name in self.networks if name != "encoder"]
+        for name, key in zip(rest, keys, strict=True):
+            params[name] = self.networks[name].init(key, *inputs[name])
+        return params
+
+    def latent_of(self, parameters: Array) -> Any:
+        return latent_distribution(parameters, self.model.classes, self.model.unimix)
+
+    def update(
+        self,
+        params: Params,
+        key: PRNGKeyArray,
+        before: Latent,
+        action: Array,
+        tokens: Array,
+        is_first: Array,
+    ) -> tuple[Latent, Array]:
+        """The next latent, drawn from the posterior, and the posterior's parameters."""
+        before, action = clear(is_first, (before, action))
+        deter = self.apply(params, "rssm", before, action, method="recur")
+        posterior = self.apply(params, "rssm", deter, tokens, method="posterior")
+        return LatentDistribution(deter, self.latent_of(posterior)).sample(key), posterior
+
+    def observe(
+        self,
+        params: Params,
+        key: PRNGKeyArray,
+        state: Latent,
+        action: Array,
+        timestep: Timestep,
+        inner: Any,
+    ) -> Latent:
+        del inner
+        tokens = self.apply(params, "encoder", timestep.observation)
+        return self.update(params, key, state, action, tokens, timestep.is_first)[0]
+
+    def infer(
+        self,
+        params: Params,
+        key: PRNGKeyArray,
+        before: Latent,
+        actions: Array,
+        timesteps: Timestep,
+        stored: Latent,
+    ) -> Inferred:
+        del stored
+        tokens = self.apply(params, "encoder", timesteps.observation)
+
+        def step(before: Latent, inputs: Any) -> tuple[Latent, tuple[Latent, Array]]:
+            key, *seen = inputs
+            latent, posterior = self.update(params, key, before, *seen)
+            return latent, (latent, posterior)
+
+        along = _swapped((actions, tokens, timesteps.is_first))
+        keys = jax.random.split(key, along[1].shape[0])
+        latents, posteriors = _swapped(jax.lax.scan(step, before, (keys, *along))[1])
+        priors = self.apply(params, "rssm", latents.deter, method="prior")
+        losses = {
+            **divergences(self.model, self.latent_of(posteriors), self.latent_of(priors)),
+            **self.predicted(params, latents, timesteps),
+        }
+        return Inferred(jnp.sum(jnp.stack([*losses.values()])), latents, losses)
+
+    def predicted(
+        self, params: Params, latents: Latent, timesteps: Timestep
+    ) -> dict[str, Float[Array, ""]]:
+        """The losses of decoder and heads."""
+        decoded = self.apply(params, "decoder", latents)
+        found = self.outcome(params, None, None, latents)
+        log_probs = {
+            "reconstruction": observations.log_prob(decoded, timesteps.observation, self.parts),
+            "reward": found.reward.log_prob(timesteps.reward),
+            "continuation": found.continuation.log_prob(1.0 - timesteps.is_terminal),
+        }
+        if timesteps.mask is not None:
+            allowed = Bernoulli(self.apply(params, "mask", features(latents)))
+            log_probs["mask"] = jnp.sum(allowed.log_prob(1.0 * timesteps.mask), axis=-1)
+        return {name: -jnp.mean(log_prob) for name, log_prob in log_probs.items()}
+
+    def transition(self, params: Params, key: PRNGKeyArray, state: Latent, action: Array) -> Any:
+        del key
+        deter = self.apply(params, "rssm", state, action, method="recur")
+        prior = self.apply(params, "rssm", deter, method="prior")
+        return LatentDistribution(deter, self.latent_of(prior))
+
+    def outcome(self, params: Params, state: Any, action: Any, after: Latent) -> Outcome:
+        del state, action
+        inputs = features(after)
+        return Outcome(
+            head(self.model, self.apply(params, "reward", inputs)),
+            Bernoulli(self.apply(params, "continuation", inputs)[..., 0]),
+        )
+
+    def mask(self, params: Params, latent: Latent) -> Array:
+        return likely(self.apply(params, "mask", features(latent)))
+
+    def decode(self, params: Params, latent: Latent) -> Any:
+        decoded = self.apply(params, "decoder", latent)
+        return observations.mean(decoded, self.shown, self.parts)
+
+
+def _swapped(tree: Any) -> Any:
+    """Time first, or sequence first again."""
+    return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), tree)
+
+
 def rssm_world(spec: Spec, model: Model) -> WorldModel:
     """DreamerV3's world model.
 
@@ -201,126 +343,11 @@ def rssm_world(spec: Spec, model: Model) -> WorldModel:
 
     Returns:
         The model; its states are ``Latent``s.
+
+    Raises:
+        ValueError: If observations have a shape that is not allowed.
     """
-    example, action_size = spec.timestep, spec.actions.size
-    parts = observations.parts_of(example.observation)
-    rssm = RSSM(model.deter, model.stoch, model.classes, model.hidden, model.blocks)
-    encoder = observations.Encoder(parts, model.layers, model.units, model.depth, model.symlog)
-    decoder = observations.Decoder(
-        parts, model.layers, model.units, model.depth, model.blocks, model.symlog
-    )
-    zero = 0.0 if model.heads == "twohot" else 1.0
-    reward = MLP(1, model.units, head_size(model), zero)
-    continuation = MLP(1, model.units, 1)
-    masked = None if example.mask is None else MLP(1, model.units, action_size)
-    initial = Latent(jnp.zeros(model.deter), jnp.zeros(rssm.stoch_size))
-
-    def init(key: PRNGKeyArray) -> Params:
-        keys = iter(jax.random.split(key, 6))
-        seen = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), example.observation)
-        params = {"encoder": encoder.init(next(keys), seen)}
-        tokens = encoder.apply(params["encoder"], seen)
-        params["rssm"] = rssm.init(next(keys), initial, jnp.zeros(action_size), tokens)
-        params["decoder"] = decoder.init(next(keys), initial)
-        params["reward"] = reward.init(next(keys), features(initial))
-        params["continuation"] = continuation.init(next(keys), features(initial))
-        if masked is not None:
-            params["mask"] = masked.init(next(keys), features(initial))
-        return params
-
-    def latent_of(parameters: Array) -> Any:
-        return latent_distribution(parameters, model.classes, model.unimix)
-
-    def recur(params: Params, latent: Latent, action: Array) -> Array:
-        return rssm.apply(params["rssm"], latent, action, method="recur")
-
-    def update(
-        params: Params,
-        key: PRNGKeyArray,
-        before: Latent,
-        action: Array,
-        tokens: Array,
-        first: Array,
-    ) -> tuple[Latent, Array]:
-        before, action = clear(first, (before, action))
-        deter = recur(params, before, action)
-        posterior = rssm.apply(params["rssm"], deter, tokens, method="posterior")
-        return LatentDistribution(deter, latent_of(posterior)).sample(key), posterior
-
-    def observe(
-        params: Params,
-        key: PRNGKeyArray,
-        state: Latent,
-        action: Array,
-        timestep: Timestep,
-        inner: Any,
-    ) -> Latent:
-        del inner
-        tokens = encoder.apply(params["encoder"], timestep.observation)
-        return update(params, key, state, action, tokens, timestep.is_first)[0]
-
-    def infer(
-        params: Params,
-        key: PRNGKeyArray,
-        before: Latent,
-        actions: Array,
-        timesteps: Timestep,
-        stored: Latent,
-    ) -> Inferred:
-        del stored
-        tokens = encoder.apply(params["encoder"], timesteps.observation)
-
-        def step(before: Latent, inputs: Any) -> tuple[Latent, tuple[Latent, Array]]:
-            key, action, tokens, first = inputs
-            latent, posterior = update(params, key, before, action, tokens, first)
-            return latent, (latent, posterior)
-
-        along = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), (actions, tokens, timesteps.is_first))
-        keys = jax.random.split(key, along[1].shape[0])
-        _, outputs = jax.lax.scan(step, before, (keys, *along))
-        latents, posteriors = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), outputs)
-        priors = rssm.apply(params["rssm"], latents.deter, method="prior")
-        apart = divergences(model, latent_of(posteriors), latent_of(priors))
-        losses = {**apart, **predicted(params, latents, timesteps)}
-        return Inferred(jnp.sum(jnp.stack([*losses.values()])), latents, losses)
-
-    def predicted(params: Params, latents: Latent, timesteps: Timestep) -> dict[str, Array]:
-        decoded = decoder.apply(params["decoder"], latents)
-        seen = observations.log_prob(decoded, timesteps.observation, parts)
-        found = outcome(params, None, None, latents)
-        losses = {
-            "reconstruction": -jnp.mean(seen),
-            "reward": -jnp.mean(found.reward.log_prob(timesteps.reward)),
-            "continuation": -jnp.mean(found.continuation.log_prob(1.0 - timesteps.is_terminal)),
-        }
-        if masked is not None:
-            allowed = Bernoulli(masked.apply(params["mask"], features(latents)))
-            told = jnp.sum(allowed.log_prob(timesteps.mask * 1.0), axis=-1)
-            losses["mask"] = -jnp.mean(told)
-        return losses
-
-    def transition(params: Params, key: PRNGKeyArray, state: Latent, action: Array) -> Any:
-        del key
-        deter = recur(params, state, action)
-        prior = rssm.apply(params["rssm"], deter, method="prior")
-        return LatentDistribution(deter, latent_of(prior))
-
-    def outcome(params: Params, state: Any, action: Any, after: Latent) -> Outcome:
-        del state, action
-        inputs = features(after)
-        return Outcome(
-            head(model, reward.apply(params["reward"], inputs)),
-            Bernoulli(continuation.apply(params["continuation"], inputs)[..., 0]),
-        )
-
-    def mask(params: Params, latent: Latent) -> Array:
-        return likely(masked.apply(params["mask"], features(latent)))
-
-    def decode(params: Params, latent: Latent) -> Any:
-        decoded = decoder.apply(params["decoder"], latent)
-        return observations.mean(decoded, example.observation, parts)
-
-    dynamics = Dynamics(
-        transition, outcome, lambda _, latent: features(latent), mask if masked else None
-    )
-    return WorldModel(init, initial, observe, infer, dynamics, decode)
+    own = _Recurrent(spec, model)
+    mask = own.mask if "mask" in own.networks else None
+    dynamics = Dynamics(own.transition, own.outcome, lambda _, latent: features(latent), mask)
+    return WorldModel(own.init, own.initial, own.observe, own.infer, dynamics, own.decode)
