@@ -43,7 +43,7 @@ from rlsuite.envs.control import Control, Timestep
 from rlsuite.nets import recurrent
 
 Rule = Callable[[Any, Any], optax.GradientTransformation]
-"""From a learning rate, or a schedule of it, and the greatest norm of a gradient to an optimiser."""
+"""From a learning rate, or a schedule, and the greatest norm of a gradient, to an optimiser."""
 
 
 def clipped_adam(rate: Any, max_norm: Any) -> optax.GradientTransformation:
@@ -202,9 +202,12 @@ def make(
         return actions[0], jax.tree.map(lambda leaf: leaf[0], carry)
 
     def evaluate(key: PRNGKeyArray, state: State) -> Evaluation:
-        policy = functools.partial(
-            experience.act, problem.actions, net, state.params, state.observations, None
-        )
+        def policy(key: PRNGKeyArray, walkers: experience.Walkers) -> Any:
+            del key
+            return experience.act(
+                problem.actions, net, state.params, state.observations, None, walkers
+            )
+
         returns, lengths = experience.episodes(
             problem, net, policy, key, config.evaluation_episodes
         )

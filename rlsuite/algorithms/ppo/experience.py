@@ -138,7 +138,7 @@ def act(
 
 def move(
     problem: Control,
-    keys: tuple[PRNGKeyArray, PRNGKeyArray],
+    keys: tuple[Array, Array],
     walkers: Walkers,
     actions: Float[Array, "environment action"],
 ) -> tuple[Walkers, Timestep]:
@@ -231,7 +231,7 @@ def collect(
 def episodes(
     problem: Control,
     network: ActorCritic,
-    policy: Callable[[Walkers], tuple[Carry, Any, Any]],
+    policy: Callable[[PRNGKeyArray, Walkers], tuple[Carry, Any, Any]],
     key: PRNGKeyArray,
     count: int,
 ) -> tuple[Float[Array, " episode"], Float[Array, " episode"]]:
@@ -240,8 +240,8 @@ def episodes(
     Args:
         problem: The environment; its episodes must end.
         network: Whose memory is empty at the beginning.
-        policy: ``act`` with all but the walkers given.
-        key: Key of the environments.
+        policy: From a key and the walkers to what ``act`` returns.
+        key: Key.
         count: How many episodes.
 
     Returns:
@@ -255,8 +255,9 @@ def episodes(
 
     def step(loop: Any) -> Any:
         time, now, ended = loop
-        carry, actions, _ = policy(now)
-        keys = jax.random.split(jax.random.fold_in(of_steps, time), count)
+        of_policy, of_step = jax.random.split(jax.random.fold_in(of_steps, time))
+        carry, actions, _ = policy(of_policy, now)
+        keys = jax.random.split(of_step, count)
         state, reached = jax.vmap(problem.transition)(keys, now.inner, actions)
         then = Walkers(
             inner=state.inner,

@@ -1,0 +1,404 @@
+"""PPO: its loss and gradient by hand, truncation, memory, masks, normalisation, learning."""
+
+import functools
+import inspect
+
+import gymnax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import struct
+from gymnax.environments import environment, spaces
+
+from rlsuite import run
+from rlsuite.algorithms import ppo
+from rlsuite.algorithms.ppo import normalization
+from rlsuite.envs.control import Actions, Control, control
+from rlsuite.nets import Network
+from rlsuite.nets.recurrent import gru
+from rlsuite.problems.ppo import CARTPOLE, corridor
+
+KEY = jax.random.key(7)
+WEIGHTS = {"clip": 0.2, "value_weight": 0.5, "entropy_weight": 0.01}
+
+
+@struct.dataclass
+class Count(environment.EnvState):
+    time: jax.Array
+    ticks: jax.Array
+
+
+@struct.dataclass
+class Limits(environment.EnvParams):
+    max_steps_in_episode: int = 3
+    ends_at: int = 100
+
+
+class Counter(environment.Environment):
+    """Ticks are seen and paid for; parity allows actions: two switches, of two and three places."""
+
+    @property
+    def default_params(self):
+        return Limits()
+
+    def action_space(self, params=None):
+        return spaces.Tuple((spaces.Discrete(2), spaces.Discrete(3)))
+
+    def observation_space(self, params):
+        return spaces.Box(0.0, 100.0, (1,))
+
+    def action_mask(self, observation, params):
+        odd = observation[0] % 2 == 1
+        return jnp.stack([odd, ~odd, odd, jnp.ones_like(odd), ~odd])
+
+    def reset_env(self, key, params):
+        return jnp.zeros(1), Count(time=jnp.int32(0), ticks=jnp.float32(0))
+
+    def step_env(self, key, state, action, params):
+        state = Count(time=state.time + 1, ticks=state.ticks + 1)
+        return state.ticks[None], state, state.ticks, state.ticks >= params.ends_at, {}
+
+
+@functools.cache
+def counter(**limits):
+    return Control("counter", Counter(), Limits(**limits))
+
+
+def ticks_worth(scale=10.0):
+    """A network whose value of an observation is ``scale`` times it."""
+
+    def apply(params, x):
+        return ppo.Outputs(jnp.zeros((*x.shape[:-1], 5)), scale * x[..., 0])
+
+    return ppo.feed_forward(Network(lambda key, x: {}, apply))
+
+
+def walk(problem, network, length=5, num_envs=2):
+    params = network.init(KEY, problem.reset(KEY)[1].observation)
+    walkers = ppo.Walkers(*map_start(problem, network, num_envs))
+    after, happened = ppo.collect(problem, network, params, None, KEY, walkers, length)
+    return params, after, happened
+
+
+def map_start(problem, network, num_envs):
+    from rlsuite.algorithms.ppo import experience
+
+    return experience.start(problem, network, KEY, num_envs)
+
+
+def example(actions, size=6, seed=0):
+    """A tiny batch, and parameters of a linear actor-critic as NumPy arrays."""
+    rng = np.random.default_rng(seed)
+    head = ppo.head_size(actions)
+    weights = rng.normal(size=(3, head + 1)) * 0.4
+    x = rng.normal(size=(1, size, 3))
+    if actions.is_discrete:
+        index = rng.integers(0, actions.sizes[0], size=(1, size))
+        vectors = np.eye(actions.sizes[0])[index]
+    else:
+        vectors = rng.normal(size=(1, size, actions.size))
+    old, values, advantages = rng.normal(size=(3, 1, size)) * 0.7 - [[[1.4]], [[0]], [[0]]]
+    batch = ppo.Batch(
+        *(None if a is None else jnp.asarray(a, jnp.float32) for a in (x, None)),
+        jnp.zeros((1, size), bool),
+        *(jnp.asarray(a, jnp.float32) for a in (vectors, old, values, advantages)),
+    )
+    return weights, batch
+
+
+def linear_network():
+    def apply(weights, x):
+        y = x @ weights
+        return ppo.Outputs(y[..., :-1], y[..., -1])
+
+    return ppo.feed_forward(Network(lambda key, x: None, apply))
+
+
+def by_hand(weights, batch, actions, clip_values):
+    """The loss in NumPy's float64, step by step from the paper."""
+    x, _, _, a, old, v_old, adv = (None if f is None else np.asarray(f, float)[0] for f in batch)
+    y = x @ weights
+    head, v = y[:, :-1], y[:, -1]
+    if actions.is_discrete:
+        p = np.exp(head) / np.exp(head).sum(axis=1, keepdims=True)
+        log_prob, entropy = np.log((p * a).sum(axis=1)), -(p * np.log(p)).sum(axis=1)
+    else:
+        mean, log_std = np.split(head, 2, axis=1)
+        z = (a - mean) / np.exp(log_std)
+        log_prob = (-0.5 * z**2 - log_std - 0.5 * np.log(2 * np.pi)).sum(axis=1)
+        entropy = (log_std + 0.5 * np.log(2 * np.pi * np.e)).sum(axis=1)
+    ratio = np.exp(log_prob - old)
+    normalised = (adv - adv.mean()) / (adv.std() + 1e-8)
+    surrogate = np.minimum(ratio * normalised, np.clip(ratio, 0.8, 1.2) * normalised)
+    targets = adv + v_old
+    errors = (v - targets) ** 2
+    if clip_values:
+        errors = np.maximum(errors, (v_old + np.clip(v - v_old, -0.2, 0.2) - targets) ** 2)
+    loss = -surrogate.mean() + 0.5 * 0.5 * errors.mean() - 0.01 * entropy.mean()
+    return loss, np.mean(np.abs(ratio - 1) > 0.2), np.mean(ratio - 1 - np.log(ratio))
+
+
+@pytest.mark.parametrize("clip_values", [True, False])
+@pytest.mark.parametrize("actions", [Actions(sizes=(4,)), Actions(shape=(2,))], ids=["4", "R2"])
+def test_loss_and_gradient_by_hand(actions, clip_values):
+    weights, batch = example(actions)
+    function = functools.partial(
+        ppo.loss, linear_network(), actions, clip_values=clip_values, **WEIGHTS
+    )
+    given = jnp.asarray(weights, jnp.float32)
+    (value, parts), gradient = jax.value_and_grad(function, has_aux=True)(given, (), batch)
+    expected, clipped, kl = by_hand(weights, batch, actions, clip_values)
+    assert 0 < clipped < 1  # Else half of the loss would not be tested.
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_allclose(parts.clip_fraction, clipped)
+    np.testing.assert_allclose(parts.kl, kl, rtol=1e-4)
+    for index in np.ndindex(weights.shape):
+        step = np.zeros_like(weights)
+        step[index] = 1e-6
+        high, low = (by_hand(weights + s, batch, actions, clip_values)[0] for s in (step, -step))
+        np.testing.assert_allclose(gradient[index], (high - low) / 2e-6, rtol=1e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("limits", "bootstrap"),
+    [({"max_steps_in_episode": 3}, 30.0), ({"ends_at": 3, "max_steps_in_episode": 99}, 0.0)],
+    ids=["cut off", "ended"],
+)
+def test_an_end_bootstraps_from_where_it_led_if_it_was_cut_off(limits, bootstrap):
+    """Rewards 1, 2, 3, then anew; V is 10 times the ticks, so 30 at the end and 0 after reset."""
+    params, after, happened = walk(counter(**limits), ticks_worth())
+    np.testing.assert_array_equal(happened.ends[:, 0], [0, 0, 1, 0, 0])
+    np.testing.assert_array_equal(happened.rewards[:, 0], [1, 2, 3, 1, 2])
+    np.testing.assert_array_equal(happened.observations[:, 0, 0], [0, 1, 2, 0, 1])
+    np.testing.assert_array_equal(happened.next_observations[:, 0, 0], [1, 2, 3, 1, 2])
+    np.testing.assert_array_equal(happened.episode_returns[:, 0], [1, 3, 6, 1, 3])
+    values, advantages = ppo.estimate(
+        ticks_worth(), params, happened, after.carry, discount=0.5, lambda_=1.0
+    )
+    np.testing.assert_array_equal(values[:, 0], [0, 10, 20, 0, 10])
+    third = 3 + 0.5 * bootstrap
+    second, fifth = 2 + 0.5 * third, 2 + 0.5 * 20
+    returns = [1 + 0.5 * second, second, third, 1 + 0.5 * fifth, fifth]
+    np.testing.assert_allclose(advantages[:, 0], returns - values[:, 0], rtol=1e-6)
+
+
+def test_forbidden_actions_are_never_taken():
+    _, _, happened = walk(counter(max_steps_in_episode=9), ticks_worth(), length=200)
+    taken = np.asarray(happened.actions, bool)
+    assert not np.any(taken & ~np.asarray(happened.masks))
+    assert np.all(taken.sum(axis=-1) == 2)
+    # The middle place of the second switch is always allowed, and chosen half of the time.
+    assert 0.35 < taken[..., 3].mean() < 0.65
+    np.testing.assert_allclose(happened.log_probs, np.log(0.5), rtol=1e-6)
+
+
+def minibatch_ratios(num_envs, **options):
+    """The step's own first pass, with an optimiser that never moves: all ratios must be 1."""
+    import optax
+
+    config = ppo.Config(num_envs=num_envs, rollout_length=8, num_epochs=2, **options)
+    still = lambda rate, norm: optax.sgd(0.0)  # noqa: E731
+    result = run(
+        functools.partial(ppo.make, optimizer=still),
+        control("MemoryChain-bsuite", memory_length=3),
+        config,
+        KEY,
+        2,
+        progress=False,
+    )
+    return result.metrics.losses
+
+
+@pytest.mark.parametrize("memory", ["none", "gru", "lstm"])
+def test_ratios_are_one_before_anything_is_learned(memory):
+    """With memory, in every minibatch and also in a rollout that begins within an episode."""
+    losses = minibatch_ratios(4, num_minibatches=2, memory=memory, memory_size=8)
+    np.testing.assert_allclose(losses.kl, 0.0, atol=1e-7)
+    np.testing.assert_array_equal(losses.clip_fraction, 0.0)
+    np.testing.assert_allclose(losses.policy_loss, 0.0, atol=1e-5)
+
+
+def test_values_of_where_a_memory_was_cut_off():
+    """The bootstrap remembers the episode that was cut off, not what came before or after."""
+    problem = counter(max_steps_in_episode=3)
+    network = ppo.actor_critic(
+        problem.actions, jax.ShapeDtypeStruct((1,), jnp.float32), (8,), gru(4)
+    )
+    params, after, happened = walk(problem, network)
+    _, advantages = ppo.estimate(network, params, happened, after.carry, discount=1.0, lambda_=0.0)
+    ticks = jnp.arange(4.0)[:, None, None]
+    is_first = jnp.arange(4)[:, None] == 0
+    _, outputs = network.apply(params, network.initial((1,)), ticks, is_first)
+    value = np.asarray(outputs.value[:, 0])
+    errors = np.arange(1.0, 4.0) + value[1:] - value[:-1]
+    np.testing.assert_allclose(advantages[:, 0], [*errors, *errors[:2]], rtol=1e-5, atol=1e-6)
+
+
+def test_acting_alone_is_acting_in_the_rollout():
+    problem = control("MemoryChain-bsuite", memory_length=3)
+    config = ppo.Config(num_envs=2, num_minibatches=2, memory="gru", memory_size=8)
+    algorithm = ppo.make(problem, config)
+    state = algorithm.init(KEY)
+    state = state._replace(params=jax.tree.map(lambda leaf: 3 * leaf, state.params))
+    now, seen = problem.reset(KEY)
+    carry, total = None, 0.0
+    network = ppo.default_network(problem, config)
+    history = []
+    while not seen.is_last:
+        history.append(seen.observation)
+        action, carry = algorithm.act(None, state, seen, carry)
+        sequence = jnp.stack(history)[:, None]
+        begins = jnp.arange(len(history))[:, None] == 0
+        _, outputs = network.apply(state.params, network.initial((1,)), sequence, begins)
+        assert int(jnp.argmax(action)) == int(jnp.argmax(outputs.head[-1, 0]))
+        drawn, _ = algorithm.act(KEY, state, seen.observation, carry)
+        assert drawn.shape == action.shape == (2,)
+        now, seen = problem.step(KEY, now, action)
+        total += float(seen.reward)
+    assert len(history) == 5
+    assert total in (-1.0, 0.0, 1.0)
+
+
+def test_minibatches_hold_every_sequence_once():
+    carry = jnp.arange(6.0)[:, None]
+    numbers = jnp.arange(6.0) + jnp.zeros((2, 1))
+    batch = ppo.Batch(numbers, None, numbers > 0, numbers, numbers, numbers, numbers)
+    carries, parts = ppo.shuffle(KEY, carry, batch, 3)
+    assert parts.values.shape == (3, 2, 2)
+    np.testing.assert_array_equal(np.sort(parts.values[:, 0].ravel()), np.arange(6))
+    np.testing.assert_array_equal(parts.values[:, 0], carries[..., 0])
+    assert not np.array_equal(parts.values[:, 0].ravel(), np.arange(6))
+
+
+def test_moments_merge_exactly():
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(size=(n, 2)) * [1, 50] + [3, -70] for n in (1, 7, 40)]
+    seen = normalization.moments((2,))
+    for part in parts:
+        seen = normalization.merge(seen, jnp.asarray(part, jnp.float32))
+    together = np.concatenate(parts)
+    np.testing.assert_allclose(seen.mean, together.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(seen.variance, together.var(axis=0), rtol=1e-4)
+    scaled = normalization.normalize(seen, jnp.asarray(together, jnp.float32))
+    np.testing.assert_allclose(scaled.mean(axis=0), 0.0, atol=1e-4)
+    np.testing.assert_allclose(scaled.std(axis=0), 1.0, rtol=1e-4)
+
+
+def test_rewards_are_scaled_by_the_deviation_of_discounted_returns():
+    rewards = jnp.asarray([[1.0], [2.0], [3.0], [4.0]])
+    ends = jnp.asarray([[False], [True], [False], [False]])
+    seen = normalization.Rewards.unseen(1)
+    _, first = normalization.scale_rewards(seen, rewards[:2], ends[:2], 0.5)
+    seen, _ = normalization.scale_rewards(seen, rewards[:2], ends[:2], 0.5)
+    after, second = normalization.scale_rewards(seen, rewards[2:], ends[2:], 0.5)
+    np.testing.assert_allclose(first[:, 0], [1, 2] / np.std([1, 2.5]), rtol=1e-5)
+    np.testing.assert_allclose(second[:, 0], [3, 4] / np.std([1, 2.5, 3, 5.5]), rtol=1e-5)
+    np.testing.assert_allclose(after.discounted, [5.5])
+
+
+def test_the_convolution_is_a_convolution():
+    network = ppo.actor_critic(
+        Actions(sizes=(3,)), jax.ShapeDtypeStruct((10, 10, 4), jnp.float32), (8,)
+    )
+    grid = jax.random.normal(KEY, (10, 10, 4))
+    params = network.init(KEY, grid)
+    layer, heads = params
+    kernel = layer["kernel"].reshape(3, 3, 4, 16)
+    features = jax.lax.conv_general_dilated(
+        grid[None], kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    x = jax.nn.relu(features + layer["bias"]).reshape(-1)
+    value = heads["value"]
+    hidden = jax.nn.relu(x @ value[0]["kernel"] + value[0]["bias"])
+    expected = hidden @ value[1]["kernel"] + value[1]["bias"]
+    _, outputs = network.apply(params, (), grid[None, None], jnp.zeros((1, 1), bool))
+    np.testing.assert_allclose(outputs.value[0, 0], expected[0], rtol=1e-4, atol=1e-5)
+
+
+def test_initial_weights_are_orthogonal_and_the_policy_nearly_uniform():
+    network = ppo.actor_critic(
+        Actions(shape=(2,)), {"a": jnp.zeros((2, 2)), "b": jnp.zeros(3)}, (8, 8)
+    )
+    observation = {"a": jnp.ones((2, 2)), "b": jnp.ones(3)}
+    _, heads = network.init(KEY, observation)
+    hidden, last = heads["policy"][1]["kernel"], heads["policy"][2]["kernel"]
+    np.testing.assert_allclose(hidden.T @ hidden, 2 * np.eye(8), atol=1e-5)
+    np.testing.assert_allclose(last.T @ last, 1e-4 * np.eye(2), atol=1e-7)
+    assert heads["policy"][0]["kernel"].shape == (7, 8)
+    np.testing.assert_array_equal(heads["log_scale"], [0, 0])
+
+
+def test_the_learning_rate_falls_on_a_line_by_steps():
+    rates = []
+
+    def spy(rate, norm):
+        rates.append(rate)
+        return ppo.clipped_adam(rate, norm)
+
+    config = ppo.Config(annealing_steps=10, learning_rate=0.5)
+    ppo.make(corridor(), config, optimizer=spy)
+    of = [float(rates[0](jnp.asarray(16 * step + 15))) for step in (0, 1, 5, 10, 11)]
+    np.testing.assert_allclose(of, [0.5, 0.45, 0.25, 0.0, 0.0], atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_minibatches": 7}, "'num_minibatches' is 7; allowed: a divisor of .*, 512"),
+        ({"memory": "gru", "num_minibatches": 8}, "is 8; allowed: a divisor of num_envs, 4"),
+        ({"hidden_sizes": ()}, "'hidden_sizes' is \\(\\); allowed: at least one width"),
+        ({"memory": "all"}, "'memory' is 'all'; allowed: 'none' or 'gru' or 'lstm'"),
+    ],
+)
+def test_bad_configs_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        ppo.Config(**options)
+
+
+def test_networks_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="network has a head of 5 numbers; allowed: 2, for the"):
+        ppo.make(corridor(), network=ticks_worth())
+    network = ppo.actor_critic(Actions(sizes=(2,)), jnp.zeros(4), (8,), gru(4))
+    with pytest.raises(ValueError, match="is 3; allowed with a memory: a divisor of num_envs, 4"):
+        ppo.make(corridor(), ppo.Config(num_minibatches=4, num_envs=4), network=network._replace())
+        ppo.make(
+            corridor(),
+            ppo.Config(num_envs=4, rollout_length=3, num_minibatches=3),
+            network=network,
+        )
+
+
+def test_cartpole_is_learned_and_held():
+    """All of the last three evaluations, after 51,000 transitions."""
+    config = ppo.Config(**{**vars(CARTPOLE), "annealing_steps": 100})
+    result = run(
+        ppo.make,
+        control("CartPole-v1"),
+        config,
+        jax.random.key(0),
+        100,
+        evaluate_every=10,
+        chunk_length=10,
+        progress=False,
+    )
+    assert np.all(result.evaluations.episode_return[-3:] >= 475)
+    assert result.metrics.episode_return[-1] > 200
+
+
+def test_a_memory_learns_what_none_can():
+    """A bit shown at the beginning is asked for at the end: without a memory, 0 at best."""
+    problem = control("MemoryChain-bsuite", memory_length=3)
+    config = ppo.Config(
+        learning_rate=3e-3, num_envs=16, rollout_length=16, memory="gru", memory_size=16
+    )
+    result = run(ppo.make, problem, config, KEY, 60, progress=False)
+    assert result.evaluations.episode_return[-1] == 1.0
+
+
+def test_continuous_actions_are_learned():
+    """A pendulum's first steps: far better than at random after 20,000 transitions."""
+    from rlsuite.problems.ppo import PENDULUM
+
+    result = run(ppo.make, control("Pendulum-v1"), PENDULUM, KEY, 24, progress=False)
+    assert result.evaluations.episode_return[-1] > -450
