@@ -269,7 +269,7 @@ def _convolution() -> Network:
     several times slower than that.
     """
 
-    def patches(grid: Float[Array, "*batch y x channel"]) -> Float[Array, "*batch y x input"]:
+    def patches(grid: Float[Array, "*batch y x channel"]) -> Float[Array, "... input"]:
         height, width = grid.shape[-3] - 2, grid.shape[-2] - 2
         shifted = [grid[..., y : y + height, x : x + width, :] for y in range(3) for x in range(3)]
         return jnp.concatenate(shifted, axis=-1)
