@@ -292,7 +292,7 @@ class Control:
             mask = self.environment.action_mask(observation, self.params)
         return Timestep(
             self._floats(observation),
-            jnp.asarray(reward, jnp.float32),
+            jnp.asarray(reward, float),
             jnp.asarray(is_first, bool),
             jnp.asarray(is_last, bool),
             jnp.asarray(is_terminal, bool),
@@ -310,7 +310,7 @@ class Control:
 
 def _plain(leaf: Any) -> Array:
     leaf = jnp.atleast_1d(leaf)
-    return leaf if leaf.dtype == jnp.uint8 else leaf.astype(jnp.float32)
+    return leaf if leaf.dtype == jnp.uint8 else leaf.astype(float)
 
 
 @functools.cache
