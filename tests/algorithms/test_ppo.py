@@ -298,15 +298,15 @@ def test_the_convolution_is_a_convolution():
     )
     grid = jax.random.normal(KEY, (10, 10, 4))
     params = network.init(KEY, grid)
-    layer, heads = params
-    kernel = layer["kernel"].reshape(3, 3, 4, 16)
+    (convolution, (layer,)), heads = params
+    kernel = convolution["kernel"].reshape(3, 3, 4, 16)
     features = jax.lax.conv_general_dilated(
         grid[None], kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
-    x = jax.nn.relu(features + layer["bias"]).reshape(-1)
-    value = heads["value"]
-    hidden = jax.nn.relu(x @ value[0]["kernel"] + value[0]["bias"])
-    expected = hidden @ value[1]["kernel"] + value[1]["bias"]
+    x = jax.nn.relu(features + convolution["bias"]).reshape(-1)
+    hidden = jax.nn.relu(x @ layer["kernel"] + layer["bias"])
+    value = heads["value"][0]
+    expected = hidden @ value["kernel"] + value["bias"]
     _, outputs = network.apply(params, (), grid[None, None], jnp.zeros((1, 1), bool))
     np.testing.assert_allclose(outputs.value[0, 0], expected[0], rtol=1e-4, atol=1e-5)
 

@@ -74,7 +74,7 @@ def train(
     num_envs: int,
     num_steps: int,
     rate: float,
-    each: Callable[[Any], Any] = lambda params: None,
+    each: Callable[[Any], Any] = lambda _: None,
 ) -> tuple[Runner, Any]:
     """Train once.
 

@@ -171,19 +171,22 @@ def actor_critic(
         cell: A memory, or None.
 
     Returns:
-        Without memory, a policy and a value that share nothing but the convolution; tanh layers
-        for vectors, rectified linear units for grids. With memory, one such layer, then the cell,
-        both shared, and hidden layers of their own.
+        Tanh layers for vectors, rectified linear units for grids. Policy and value share nothing
+        of a vector; of a grid, the convolution and the first layer. With a memory, they share the
+        convolution, one layer and the cell, and have all hidden layers on top of their own.
     """
     shapes = [leaf.shape for leaf in jax.tree.leaves(observation)]
     is_grid = [len(shape) for shape in shapes] == [3]
     activation = jax.nn.relu if is_grid else jnp.tanh
     encoder = _convolution() if is_grid else _flattening([len(shape) for shape in shapes])
-    heads = _heads(actions, hidden_sizes, activation)
-    if cell is None:
-        return feed_forward(_composed(encoder, heads))
     layer = _perceptron(hidden_sizes[:1], activation)
-    return recurrent(_composed(encoder, layer), cell, heads)
+    if cell is not None:
+        heads = _heads(actions, hidden_sizes, activation)
+        return recurrent(_composed(encoder, layer), cell, heads)
+    if is_grid:
+        heads = _heads(actions, hidden_sizes[1:], activation)
+        return feed_forward(_composed(_composed(encoder, layer), heads))
+    return feed_forward(_composed(encoder, _heads(actions, hidden_sizes, activation)))
 
 
 def _flattening(ranks: Sequence[int]) -> Network:
@@ -278,7 +281,8 @@ def _convolution() -> Network:
         return _dense(key, 9 * grid.shape[-1], _FILTERS, math.sqrt(2))
 
     def apply(params: Params, grid: Float[Array, "*batch y x channel"]) -> Float[Array, "..."]:
-        features = jax.nn.relu(_linear(params, patches(grid)))
-        return features.reshape(*features.shape[:-3], -1)
+        rows = patches(grid)
+        features = jax.nn.relu(_linear(params, rows.reshape(-1, rows.shape[-1])))
+        return features.reshape(*grid.shape[:-3], -1)
 
     return Network(init, apply)
