@@ -46,7 +46,7 @@ class ActorCritic(nn.Module):
 class Step(NamedTuple):
     """What is kept of a step."""
 
-    done: jax.Array
+    done: Any
     action: jax.Array
     value: jax.Array
     reward: jax.Array
@@ -75,6 +75,7 @@ def train(
     num_steps: int,
     rate: float,
     each: Callable[[Any], Any] = lambda _: None,
+    annealed: int | None = None,
 ) -> tuple[Runner, Any]:
     """Train once.
 
@@ -86,6 +87,7 @@ def train(
         num_steps: Of each before an update.
         rate: The learning rate at the beginning.
         each: What to return of the parameters after each update.
+        annealed: After how many updates the rate has fallen to 0; None for all.
 
     Returns:
         (runner, for each update: mean return of each environment's last episode, and ``each``).
@@ -94,14 +96,17 @@ def train(
     network = ActorCritic(environment.action_space(settings).n)
     num_updates = total // (num_envs * num_steps)
 
+    def apply(params: Any, observations: jax.Array) -> Any:
+        return network.apply(params, observations)
+
     def schedule(count: jax.Array) -> jax.Array:
-        return rate * (1.0 - (count // (_EPOCHS * _MINIBATCHES)) / num_updates)
+        return rate * (1.0 - (count // (_EPOCHS * _MINIBATCHES)) / (annealed or num_updates))
 
     optimizer = optax.chain(optax.clip_by_global_norm(_NORM), optax.adam(schedule, eps=1e-5))
 
     def walk(runner: Runner, _: None) -> tuple[Runner, Step]:
         key, of_action, of_step = jax.random.split(runner.key, 3)
-        policy, value = network.apply(runner.params, runner.observations)
+        policy, value = apply(runner.params, runner.observations)
         action = policy.sample(seed=of_action)
         log_prob = policy.log_prob(action)
         observations, environments, reward, terminated, truncated, _ = jax.vmap(
@@ -132,7 +137,7 @@ def train(
         return jax.lax.scan(back, start, steps, reverse=True, unroll=16)[1]
 
     def loss(params: Any, steps: Step, advantages: jax.Array, targets: jax.Array) -> jax.Array:
-        policy, value = network.apply(params, steps.observation)
+        policy, value = apply(params, steps.observation)
         near = steps.value + jnp.clip(value - steps.value, -_CLIP, _CLIP)
         errors = jnp.maximum(jnp.square(value - targets), jnp.square(near - targets))
         ratio = jnp.exp(policy.log_prob(steps.action) - steps.log_prob)
@@ -161,10 +166,10 @@ def train(
 
     def update(runner: Runner, _: None) -> Any:
         runner, steps = jax.lax.scan(walk, runner, None, num_steps)
-        _, last_value = network.apply(runner.params, runner.observations)
+        last_value = apply(runner.params, runner.observations)[1]
         advantages = advantages_of(steps, last_value)
         data = (steps, advantages, advantages + steps.value)
-        carry = ((runner.params, runner.optimizer), data, runner.key)
+        carry: Any = ((runner.params, runner.optimizer), data, runner.key)
         ((params, state), _, key), _ = jax.lax.scan(epoch, carry, None, _EPOCHS)
         runner = runner._replace(params=params, optimizer=state, key=key)
         return runner, (jnp.mean(steps.returned[-1]), each(params))
