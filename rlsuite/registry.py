@@ -22,6 +22,7 @@ _OWN = (
     "rlsuite.problems.maxent_irl",
     "rlsuite.problems.maml",
     "rlsuite.problems.task_clustering",
+    "rlsuite.problems.dreamer",
     "rlsuite.problems.ppo",
 )
 _OWN_STUDIES = (

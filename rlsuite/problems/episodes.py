@@ -1,0 +1,184 @@
+"""What problems of control share: a probe, what random actions earn, and pictures of an episode."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+from rlsuite.envs.control import Control
+
+_CELLS, _LIMIT, _STEP_COST = 4, 8, 0.1
+
+
+def corridor() -> Control:
+    """Four cells in a row; at the far end, a reward of 1; each step costs 0.1; 8 steps at most.
+
+    Returns:
+        The problem. Its best return is 0.7, three steps to the right.
+    """
+    from rlsuite.envs import tabular as environments
+    from rlsuite.ops import tabular
+
+    cells = np.arange(_CELLS)
+    neighbours = np.stack([np.maximum(cells - 1, 0), np.minimum(cells + 1, _CELLS - 1)], axis=1)
+    reward = np.full((_CELLS, 2), -_STEP_COST, np.float32)
+    reward[_CELLS - 2, 1] += 1.0
+    mdp = tabular.MDP(
+        tabular.Gather(jnp.asarray(neighbours)),
+        jnp.asarray(reward),
+        jnp.eye(_CELLS)[0],
+        discount=0.99,
+        terminal=jnp.asarray(cells == _CELLS - 1),
+    )
+    return Control("corridor", *environments.make(mdp, max_steps_in_episode=_LIMIT))
+
+
+def corridor_returns(problem: Control) -> dict[str, float]:
+    """The expected return of steps at random in the corridor, and the best one."""
+    mdp = jax.tree.map(np.asarray, problem.params.mdp)
+    there, value = np.eye(_CELLS)[0], 0.0
+    for _ in range(_LIMIT):
+        there = np.where(mdp.terminal, 0.0, there)
+        value += float(there @ mdp.reward.mean(axis=1))
+        there = sum(there @ np.eye(_CELLS)[mdp.transition.next_states[:, a]] for a in range(2)) / 2
+    return {"random": value, "optimal": 1.0 - _STEP_COST * (_CELLS - 1)}
+
+
+def random_return(problem: Control, num_episodes: int = 200, max_length: int = 1000) -> float:
+    """The mean return of actions drawn uniformly.
+
+    Args:
+        problem: The environment.
+        num_episodes: Over how many episodes.
+        max_length: After so many steps an episode is left.
+
+    Returns:
+        The mean.
+    """
+
+    def step(carry: Any, key: PRNGKeyArray) -> tuple[Any, Array]:
+        state, timestep, going = carry
+        of_action, of_step = jax.random.split(key)
+        action = problem.actions.uniform(of_action, timestep.mask)
+        state, timestep = problem.step(of_step, state, action)
+        return (state, timestep, going & ~timestep.is_last), going * timestep.reward
+
+    @jax.jit
+    @jax.vmap
+    def episode(key: PRNGKeyArray) -> Array:
+        of_start, of_steps = jax.random.split(key)
+        start = (*problem.reset(of_start), jnp.ones((), bool))
+        return jnp.sum(jax.lax.scan(step, start, jax.random.split(of_steps, max_length))[1])
+
+    return float(jnp.mean(episode(jax.random.split(jax.random.key(0), num_episodes))))
+
+
+def between(best: float | None) -> Callable[[Control], Mapping[str, float]]:
+    """Baselines: what random actions earn, and the best return where it is known.
+
+    Args:
+        best: The best return, or None.
+
+    Returns:
+        A function of the problem, as ``registry.Problem.baselines`` wants it.
+    """
+
+    def baselines(problem: Control) -> dict[str, float]:
+        found = {"random": random_return(problem)}
+        return found if best is None else {**found, "optimal": best}
+
+    return baselines
+
+
+class Episode(NamedTuple):
+    """What happened.
+
+    Attributes:
+        observations: Every observation, the last one included.
+        actions: Every action, as the environment takes it.
+        rewards: Every reward.
+    """
+
+    observations: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+
+
+def play(problem: Control, act: Callable[..., Any], state: Any, max_length: int = 1000) -> Episode:
+    """One episode of an algorithm's own actions.
+
+    Args:
+        problem: The environment.
+        act: The algorithm's.
+        state: Its state.
+        max_length: After so many steps the episode is left.
+
+    Returns:
+        The episode.
+    """
+    environment, params = problem.environment, problem.params
+    begin = jax.jit(lambda key: environment.reset_env(key, params))
+    step = jax.jit(lambda key, inner, action: environment.step_env(key, inner, action, params))
+    cut = jax.jit(lambda inner: environment.is_truncated(inner, params))
+    first = jax.jit(lambda key, seen: act(key, state, seen, None))
+    then = jax.jit(lambda key, seen, carry: act(key, state, seen, carry))
+    seen, inner = begin(jax.random.key(0))
+    observations, actions, rewards, carry = [seen], [], [], None
+    for t in range(max_length):
+        key = jax.random.fold_in(jax.random.key(1), t)
+        action, carry = first(key, seen) if carry is None else then(key, seen, carry)
+        seen, inner, reward, terminated, _ = step(key, inner, action)
+        observations.append(seen)
+        actions.append(action)
+        rewards.append(reward)
+        if bool(terminated) or bool(cut(inner)):
+            break
+    return Episode(*(np.asarray(x) for x in (observations, actions, rewards)))
+
+
+def draw_lines(episode: Episode) -> Any:
+    """What is seen, done and earned, over time.
+
+    Args:
+        episode: Of observations that are numbers or vectors.
+
+    Returns:
+        The figure.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3), layout="constrained")
+    panels = figure.subplots(1, 3)
+    panels[0].plot(episode.observations, linewidth=0.8)
+    panels[1].step(np.arange(len(episode.actions)), episode.actions, linewidth=0.6, color="#dc6803")
+    panels[2].plot(np.cumsum(episode.rewards), color="#2563eb")
+    for axes, title in zip(panels, ("observation", "action", "return"), strict=True):
+        axes.set(title=title, xlabel="step")
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def draw_frames(episode: Episode) -> Any:
+    """Six moments.
+
+    Args:
+        episode: Of observations that are grids.
+
+    Returns:
+        The figure.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 2.2), layout="constrained")
+    figure.suptitle(f"return {episode.rewards.sum():g}", fontsize=10)
+    times = np.linspace(0, len(episode.observations) - 1, 6).astype(int)
+    for axes, time in zip(figure.subplots(1, 6), times, strict=True):
+        frame = episode.observations[time]
+        if frame.ndim == 3:  # Each channel in a shade of its own.
+            frame = np.max(frame * np.linspace(0.4, 1.0, frame.shape[-1]), axis=-1)
+        axes.imshow(frame, cmap="magma", vmin=0, vmax=1)
+        axes.set(title=f"step {time}", xticks=[], yticks=[])
+    return figure
