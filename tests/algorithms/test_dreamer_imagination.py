@@ -281,11 +281,11 @@ def test_all_gradients_have_the_same_mean():
     def gradient(kind):
         changes = {"entropy": 0.0, "normalize_returns": False, "lambda_": 1.0, "horizon": 1}
         settings = Behaviour(gradient=kind, mix=0.3, **{**SETTINGS, **changes})
-        loss = lambda p: (
-            played(  # noqa: E731
-                dynamics, settings, p, jnp.zeros((1, 1)), starts, CONTINUOUS
-            ).policy
-        )
+
+        def loss(policy):
+            nothing = jnp.zeros((1, 1))
+            return played(dynamics, settings, policy, nothing, starts, CONTINUOUS).policy
+
         return np.asarray(jax.jit(jax.grad(loss))(policy))
 
     exact = gradient("dynamics")

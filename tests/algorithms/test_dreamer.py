@@ -1,0 +1,284 @@
+"""Dreamer as a whole: what belongs together stays together, and all of it learns."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from dreamer_worlds import DISCRETE, SMALL, small, spec_of
+
+from rlsuite.algorithms import dreamer
+from rlsuite.algorithms.dreamer import Behaviour, Config, Model
+from rlsuite.algorithms.dreamer.agent import Row
+from rlsuite.algorithms.dreamer.algorithm import learn
+from rlsuite.algorithms.dreamer.markov import markov_world
+from rlsuite.algorithms.dreamer.world import rssm_world
+from rlsuite.core import run
+from rlsuite.data import replay as replays
+from rlsuite.envs import tabular as environments
+from rlsuite.envs.control import Actions, Control, Spec, Timestep, control
+from rlsuite.ops import tabular
+from rlsuite.problems.episodes import corridor
+
+KEY = jax.random.key(0)
+CONFIG = small(num_environments=2, prefill=60)
+
+
+@functools.cache
+def cartpole():
+    """(agent, state) after random acting in two environments."""
+    problem = control("CartPole-v1", max_steps_in_episode=15)
+    state = jax.jit(dreamer.make(problem, CONFIG).init)(KEY)
+    return dreamer.agent(problem.spec, CONFIG), state
+
+
+def test_the_replay_pairs_states_actions_and_episodes():
+    """Every stored state follows from the row before it, and forgets at an episode's start."""
+    agent, state = cartpole()
+    weights = state.learner.weights
+    rows = jax.tree.map(lambda ring: ring[:60], state.replay.rows)
+    first, last = (np.asarray(x) for x in (rows.timestep.is_first, rows.timestep.is_last))
+    np.testing.assert_array_equal(first[1:], last[:-1])
+    assert first.sum() >= 6
+    before = jax.tree.map(lambda x: x[:-1], (rows.state, rows.action))
+    kept = 1.0 - first[1:, :, None]
+    blanked = jax.tree.map(lambda x: x * kept, before)
+    deter = jax.jit(
+        lambda w, latent, action: agent.world.dynamics.transition(w, KEY, latent, action).deter
+    )
+    expected = deter(weights.world, *blanked)
+    np.testing.assert_allclose(rows.state.deter[1:], expected, rtol=1e-4, atol=1e-5)
+    off = deter(weights.world, *before)
+    assert np.abs(np.asarray(off - expected))[first[1:]].max() > 1e-2
+
+
+def test_a_sequence_is_inferred_from_the_state_and_action_before_it():
+    agent, state = cartpole()
+    _, drawn = replays.sample(KEY, state.replay, num_sequences=8, length=9)
+    rows = replays.rows(state.replay, drawn)
+    weights = state.learner.weights.world
+    before, rest = (jax.tree.map(lambda x, s=s: x[:, s], rows) for s in (0, slice(1, None)))
+    found = jax.jit(agent.world.infer)(
+        weights, KEY, before.state, rows.action[:, :-1], rest.timestep, rest.state
+    )
+    chain = jax.tree.map(
+        lambda x, y: jnp.concatenate([x[:, None], y[:, :-1]], axis=1), before.state, found.states
+    )
+    kept = 1.0 - rest.timestep.is_first[..., None]
+    chain, actions = jax.tree.map(lambda x: x * kept, (chain, rows.action[:, :-1]))
+    expected = jax.jit(lambda w, s, a: agent.world.dynamics.transition(w, KEY, s, a).deter)(
+        weights, chain, actions
+    )
+    np.testing.assert_allclose(found.states.deter, expected, rtol=1e-4, atol=1e-5)
+    assert np.any(np.asarray(rest.timestep.is_first))
+    categories = np.asarray(found.states.stoch).reshape(-1, SMALL.stoch, SMALL.classes)
+    np.testing.assert_allclose(categories.sum(axis=-1), 1, atol=1e-6)
+
+
+def test_an_update_writes_its_states_back_and_moves_the_slow_critic():
+    agent, state = cartpole()
+    step = jax.jit(functools.partial(learn, agent, CONFIG))
+    learner, replay, told = step(KEY, state.learner, state.replay)
+    changed = np.any(np.asarray(replay.rows.state.stoch != state.replay.rows.state.stoch), axis=-1)
+    assert 0 < changed.sum() <= CONFIG.batch_size * CONFIG.sequence_length
+    for old, new in zip(
+        jax.tree.leaves(state.replay.rows._replace(state=None)),
+        jax.tree.leaves(replay.rows._replace(state=None)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(old, new)
+    for slow, before, after in zip(
+        *map(jax.tree.leaves, (learner.slow, state.learner.slow, learner.weights.value)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(slow, 0.98 * before + 0.02 * after, rtol=1e-5, atol=1e-7)
+    assert np.isfinite(told.world_loss)
+
+
+def test_a_markov_model_is_fitted_to_transitions_within_episodes():
+    """Its loss is the explicit sum over pairs of rows that an action joins."""
+    model = Model(kind="markov", layers=1, units=5, members=2, heads="normal", symlog=False)
+    world = markov_world(spec_of(3, DISCRETE), model)
+    params = world.init(KEY)
+    rng = np.random.default_rng(0)
+    seen = rng.normal(size=(2, 4, 3)).astype(np.float32)
+    before = rng.normal(size=(2, 3)).astype(np.float32)
+    actions = np.eye(2, dtype=np.float32)[rng.integers(0, 2, size=(2, 4))]
+    first = np.zeros((2, 4), bool)
+    first[0, 2] = True
+    no = jnp.zeros((2, 4), bool)
+    rewards = rng.normal(size=(2, 4)).astype(np.float32)
+    timesteps = Timestep(jnp.asarray(seen), jnp.asarray(rewards), jnp.asarray(first), no, no)
+    found = world.infer(params, KEY, jnp.asarray(before), jnp.asarray(actions), timesteps, None)
+    transition, reward = [], []
+    for i in range(2):
+        for t in range(4):
+            if first[i, t]:
+                continue
+            state = jnp.asarray(before[i] if t == 0 else seen[i, t - 1])
+            action, after = jnp.asarray(actions[i, t]), jnp.asarray(seen[i, t])
+            for k in range(2):
+                alone = {**params, "step": jax.tree.map(lambda x, k=k: x[[k]], params["step"])}
+                only = markov_world(spec_of(3, DISCRETE), dataclasses.replace(model, members=1))
+                guess = only.dynamics.transition(alone, KEY, state, action)
+                z = (after - guess.loc) / guess.scale
+                log_prob = -0.5 * z**2 - jnp.log(guess.scale) - 0.5 * jnp.log(2 * jnp.pi)
+                transition.append(float(jnp.sum(log_prob)))
+            outcome = world.dynamics.outcome(params, state, action, after)
+            reward.append(float((outcome.reward.mean() - rewards[i, t]) ** 2))
+    np.testing.assert_allclose(found.losses["transition"], -sum(transition) / 7, rtol=1e-4)
+    np.testing.assert_allclose(found.losses["reward"], np.mean(reward), rtol=1e-4)
+    np.testing.assert_array_equal(found.states, seen)
+
+
+def batch_of(spec, model, world, batch=4, time=6):
+    """Rows of noise that a model can learn by heart."""
+    rng = np.random.default_rng(0)
+
+    def noise(leaf):
+        shape = (batch, time, *leaf.shape)
+        if leaf.dtype == jnp.uint8:
+            return jnp.asarray(rng.integers(0, 256, size=shape), jnp.uint8)
+        if leaf.dtype == jnp.bool_:
+            return jnp.zeros(shape, bool)
+        return jnp.asarray(rng.uniform(size=shape), jnp.float32)
+
+    timesteps = jax.tree.map(noise, spec.timestep)
+    if timesteps.mask is not None:
+        mask = rng.uniform(size=timesteps.mask.shape) < 0.5
+        mask[..., [0, -1]] = True
+        timesteps = timesteps._replace(mask=jnp.asarray(mask))
+    state = jax.tree.map(
+        lambda x: jnp.zeros((batch, time, *x.shape), x.dtype), world(spec, model).initial
+    )
+    action = jnp.asarray(rng.uniform(size=(batch, time, spec.actions.size)), jnp.float32)
+    return Row(timesteps, action, state)
+
+
+EVERYTHING = Spec(
+    Timestep(
+        {
+            "vector": jax.ShapeDtypeStruct((3,), jnp.float32),
+            "grid": jax.ShapeDtypeStruct((4, 4, 2), jnp.float32),
+            "image": jax.ShapeDtypeStruct((16, 16, 3), jnp.uint8),
+        },
+        jax.ShapeDtypeStruct((), jnp.float32),
+        *(jax.ShapeDtypeStruct((), jnp.bool_) for _ in range(3)),
+        jax.ShapeDtypeStruct((5,), jnp.bool_),
+    ),
+    None,
+    Actions(sizes=(2, 3)),
+)
+KINDS = {
+    "everything at once": (EVERYTHING, small(model=dataclasses.replace(SMALL, deter=16))),
+    "the first Dreamer": (
+        spec_of(3, Actions(low=-1.0, high=1.0, shape=(2,))),
+        small(
+            model=dataclasses.replace(dreamer.v1().model, deter=8, hidden=8, units=8, stoch=4),
+            behaviour=dataclasses.replace(dreamer.v1().behaviour, horizon=3, policy_layers=1),
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_learns_a_batch_by_heart(kind):
+    """Whatever there is to see and to do, every part of the loss goes down."""
+    spec, config = KINDS[kind]
+    agent = dreamer.agent(spec, config)
+    rows = batch_of(spec, config.model, rssm_world)
+
+    def step(learner, key):
+        learner, _, told = agent.update(key, learner, rows)
+        return learner, told
+
+    learner, told = jax.jit(lambda start, keys: jax.lax.scan(step, start, keys))(
+        agent.init(KEY), jax.random.split(KEY, 150)
+    )
+    for name in set(told.world) - {"dynamics", "representation"}:
+        loss = np.asarray(told.world[name])
+        assert loss[-10:].mean() < 0.8 * loss[:3].mean(), name
+    moved = jax.tree.map(
+        lambda a, b: bool(jnp.any(a != b)), agent.init(KEY).weights, learner.weights
+    )
+    assert all(jax.tree.leaves(moved))
+
+
+def test_a_recurrent_model_learns_the_corridor():
+    config = Config(
+        learning_rate=1e-2, warmup=0, batch_size=4, sequence_length=4, num_environments=2,
+        prefill=20, replay_size=1000, evaluation_episodes=4, evaluation_length=8,
+        model=Model(deter=16, stoch=2, classes=4, blocks=2, hidden=16, units=16, layers=1),
+        behaviour=Behaviour(horizon=4, policy_layers=1, discount=0.95, slow_rate=0.1),
+    )  # fmt: skip
+    result = run(dreamer.make, corridor(), config, KEY, 250, progress=False)
+    np.testing.assert_allclose(result.evaluations.episode_return[-1], 0.7, atol=1e-5)
+    assert result.metrics.environment_steps[-1] == 2 * (20 + 2 * 250)
+    assert result.metrics.imagined_return[-50:].mean() > 0.4
+
+
+def ring():
+    """Three states; the action that goes on pays 1; in state 1 it is not allowed."""
+    mdp = tabular.MDP(
+        tabular.Gather(jnp.asarray([[1, 0], [2, 1], [0, 2]])),
+        jnp.asarray([[1.0, 0.0], [0.0, 0.2], [1.0, 0.0]]),
+        jnp.full(3, 1 / 3),
+        0.9,
+        actions=jnp.asarray([[True, True], [False, True], [True, True]]),
+    )
+    return Control("ring", *environments.make(mdp, max_steps_in_episode=4))
+
+
+def test_masks_are_kept_to_and_predicted():
+    config = small(
+        model=Model(kind="markov", layers=1, units=16, heads="normal"), prefill=40, updates=2
+    )
+    problem = ring()
+    result = run(dreamer.make, problem, config, KEY, 120, progress=False)
+    rows = jax.tree.map(lambda x: np.asarray(x)[: int(result.state.replay.written)],
+                        result.state.replay.rows)  # fmt: skip
+    allowed = np.sum(rows.action * rows.timestep.mask, axis=-1)
+    np.testing.assert_array_equal(allowed, 1)
+    world = markov_world(problem.spec, config.model)
+    predicted = world.dynamics.mask(result.state.learner.weights.world, jnp.eye(3))
+    np.testing.assert_array_equal(predicted, problem.params.mdp.actions)
+
+
+def test_act_carries_what_it_infers():
+    """Stepping through ``act`` chooses what the agent's own functions choose."""
+    problem = control("CartPole-v1")
+    algorithm, (agent, state) = dreamer.make(problem, CONFIG), cartpole()
+    weights = state.learner.weights
+    seen = jnp.asarray([0.1, 0.2, -0.1, 0.3])
+    keys = jax.random.split(KEY)
+    action, carry = jax.jit(lambda k: algorithm.act(k, state, seen, None))(keys[0])
+    assert action in (0, 1)
+    latent, last = carry
+    np.testing.assert_array_equal(np.argmax(last), action)
+    features = agent.world.dynamics.features(weights.world, latent)
+    logits = agent.networks.policy.apply(weights.policy, features)
+    assert np.argmax(logits) == action
+    _, after = jax.jit(lambda k, c: algorithm.act(k, state, seen, c))(keys[1], carry)
+    following = agent.world.dynamics.transition(weights.world, KEY, latent, last)
+    np.testing.assert_allclose(after[0].deter, following.deter, rtol=1e-5, atol=1e-6)
+
+
+def test_what_is_refused():
+    with pytest.raises(ValueError, match="'prefill' is 10; allowed: at least sequence_length"):
+        Config(prefill=10)
+    with pytest.raises(ValueError, match="'replay_size' is 100; allowed: at least 130"):
+        Config(replay_size=100, num_environments=2)
+    with pytest.raises(ValueError, match="'deter' is 20; allowed: a multiple of 'blocks', 8"):
+        Model(deter=20)
+    with pytest.raises(ValueError, match="size is '2m'; allowed: 1m, 12m"):
+        dreamer.v3.__wrapped__("2m")
+    with pytest.raises(ValueError, match=r"'markov' and observations have shapes"):
+        markov_world(EVERYTHING, Model(kind="markov"))
+    odd = EVERYTHING._replace(
+        timestep=EVERYTHING.timestep._replace(observation=jnp.zeros((20, 16, 3), jnp.uint8))
+    )
+    with pytest.raises(ValueError, match=r"image has shape \(20, 16, 3\); allowed: sides"):
+        rssm_world(odd, Model())
+    assert CONFIG.train_ratio == 3 * 4 / (2 * 2)
