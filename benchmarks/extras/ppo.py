@@ -23,7 +23,7 @@ from rlsuite.nets import Network
 
 ALGORITHM = "ppo"
 _SOLVED, _HELD = 475.0, 5
-_TOTAL, _TRANSITIONS, _EVERY, _ANNEALED = 150_016, 512, 4, 976
+_TOTAL, _TRANSITIONS, _EVERY, _ANNEALED = 149_504, 512, 4, 976
 
 
 def _ours(seeds: int) -> np.ndarray:
