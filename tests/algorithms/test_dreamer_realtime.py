@@ -57,14 +57,14 @@ class Slow:
         return self.timesteps[-1]
 
 
-def pendulum(clock, **options):
-    problem = control("Pendulum-v1", max_steps_in_episode=9)
+def car(clock, **options):
+    problem = control("MountainCar-v0", max_steps_in_episode=9)
     return Slow(hosts.from_control(problem, 2), clock, **options)
 
 
 def test_there_is_an_action_at_every_tick():
     clock = Clock()
-    environment = pendulum(clock)
+    environment = car(clock)
     found = real_time(
         environment, CONFIG, KEY, rate=RATE, seconds=SECONDS, learning=False, clock=clock
     )
@@ -85,7 +85,7 @@ def test_there_is_an_action_at_every_tick():
 def test_a_tick_that_is_overrun_is_missed_and_counted():
     """The step before the sixth time step takes 2.5 ticks; the one before the last 100."""
     clock = Clock()
-    environment = pendulum(clock, takes={5: 2.5 / RATE, 30: 100 / RATE})
+    environment = car(clock, takes={5: 2.5 / RATE, 30: 100 / RATE})
     found = real_time(
         environment, CONFIG, KEY, rate=RATE, seconds=SECONDS, learning=False, clock=clock
     )
@@ -97,10 +97,10 @@ def test_a_tick_that_is_overrun_is_missed_and_counted():
 def test_learning_goes_on_beside_and_loses_no_row(assert_trees_equal):
     clock = Clock()
     idle = real_time(
-        pendulum(clock), CONFIG, KEY, rate=RATE, seconds=SECONDS, learning=False, clock=clock
+        car(clock), CONFIG, KEY, rate=RATE, seconds=SECONDS, learning=False, clock=clock
     )
     found = real_time(
-        pendulum(clock),
+        car(clock),
         CONFIG,
         KEY,
         rate=RATE,
@@ -127,7 +127,7 @@ def test_an_error_while_acting_reaches_the_caller():
     clock = Clock()
     with pytest.raises(RuntimeError, match="the motor is hot"):
         real_time(
-            pendulum(clock, fails_at=7),
+            car(clock, fails_at=7),
             CONFIG,
             KEY,
             rate=RATE,
@@ -157,4 +157,4 @@ def test_the_summary_counts_and_the_figure_shows_every_run():
 @pytest.mark.parametrize(("rate", "seconds"), [(0.0, 1.0), (20.0, -1.0), (np.inf, 1.0)])
 def test_rates_and_times_not_above_zero_are_refused(rate, seconds):
     with pytest.raises(ValueError, match="allowed: a number above 0"):
-        real_time(pendulum(Clock()), CONFIG, KEY, rate=rate, seconds=seconds)
+        real_time(car(Clock()), CONFIG, KEY, rate=rate, seconds=seconds)
