@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from rlsuite.algorithms.dreamer.config import Behaviour, Config, Model
-from rlsuite.algorithms.dreamer.realtime import RealTime, figure, real_time, summary
+from rlsuite.algorithms.dreamer.latencies import RealTime, figure, summary
+from rlsuite.algorithms.dreamer.realtime import real_time
 from rlsuite.envs import hosts
 from rlsuite.envs.control import control
 
@@ -120,7 +121,7 @@ def test_learning_goes_on_beside_and_loses_no_row(assert_trees_equal):
     changed = jax.tree.map(
         lambda x, y: bool(np.any(x != y)), idle.learner.weights, found.learner.weights
     )
-    assert all(changed.policy["params"]["Dense_0"].values()) or any(jax.tree.leaves(changed))
+    assert all(any(jax.tree.leaves(part)) for part in changed)
 
 
 def test_an_error_while_acting_reaches_the_caller():

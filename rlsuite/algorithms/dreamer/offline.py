@@ -235,7 +235,7 @@ def load_replay(
     filled = min(written, capacity)
     leaves: list[Any] = []
     for name, shape in _named(empty).items():
-        if blank_states and name.startswith("rows/state/"):
+        if blank_states and name.startswith("rows/state"):
             leaves.append(jnp.zeros(shape.shape, shape.dtype))
             continue
         ring = name.startswith("rows/")
@@ -255,8 +255,8 @@ def _named(replay: Any) -> dict[str, Any]:
 
 def _read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        with pathlib.Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
     except FileNotFoundError:
         raise ValueError(f"replay {str(path)!r} does not exist") from None
     except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
