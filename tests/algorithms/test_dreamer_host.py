@@ -4,6 +4,8 @@ import dataclasses
 import json
 import os
 import signal
+import sys
+import types
 
 import gymnasium
 import jax
@@ -15,6 +17,7 @@ from rlsuite.algorithms.dreamer.config import Behaviour, Config, Model
 from rlsuite.algorithms.dreamer.host import train
 from rlsuite.envs import hosts
 from rlsuite.envs.control import control
+from rlsuite.problems import dm_control
 
 KEY = jax.random.key(0)
 LIMIT = 8
@@ -200,3 +203,43 @@ def test_evaluating_where_one_trains_is_refused():
     environment = car()
     with pytest.raises(ValueError, match="evaluation is the environment itself"):
         train(environment, CONFIG, KEY, 1, evaluation=environment, progress=False)
+
+
+class Suite(types.ModuleType):
+    """Stands in for ``dm_control.suite``: a task that shows its seed and pays 1 a step."""
+
+    def load(self, domain, task, task_kwargs):
+        def timestep(reward):
+            return types.SimpleNamespace(
+                reward=reward,
+                discount=1.0,
+                observation={"seed": np.asarray([task_kwargs["random"]], float)},
+                last=lambda: False,
+            )
+
+        return types.SimpleNamespace(
+            action_spec=lambda: types.SimpleNamespace(minimum=-1.0, maximum=1.0, shape=(2,)),
+            reset=lambda: timestep(None),
+            step=lambda action: timestep(1.0),
+        )
+
+
+def test_a_task_of_the_control_suite_repeats_its_actions(monkeypatch):
+    package = types.ModuleType("dm_control")
+    package.suite = Suite("suite")
+    monkeypatch.setitem(sys.modules, "dm_control", package)
+    environment = dm_control.environment("walker-walk", 3)
+    np.testing.assert_array_equal(environment.reset(7).observation["seed"], [[7], [8], [9]])
+    np.testing.assert_array_equal(environment.step(np.zeros((3, 2))).reward, [2, 2, 2])
+
+
+def test_tasks_steps_and_a_missing_package_are_named(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "dm_control", None)
+    with pytest.raises(ValueError, match=r"pip install 'rlsuite\[dm_control\]'"):
+        dm_control.environment("walker-walk")
+    with pytest.raises(ValueError, match="task is 'fly'; allowed: cartpole-swingup, walker-walk"):
+        dm_control.environment("fly")
+    with pytest.raises(ValueError, match="steps is 100; allowed: at least 2000"):
+        dm_control.num_steps(dm_control.SMALL, 100)
+    assert dm_control.main(["fly", "--out", "x"]) == 2
+    assert "cartpole-swingup" in capsys.readouterr().err
