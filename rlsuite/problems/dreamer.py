@@ -44,12 +44,13 @@ CATCH = Config(
     learning_rate=1e-3,
     warmup=100,
     sequence_length=16,
+    steps_per_update=4,
     prefill=500,
     replay_size=20_000,
     evaluation_length=10,
     evaluation_episodes=50,
     model=_RECURRENT,
-    behaviour=Behaviour(discount=0.99, entropy=1e-3, policy_layers=2, horizon=10),
+    behaviour=Behaviour(discount=0.99, entropy=1e-3, policy_layers=2, horizon=10, starts=128),
 )
 BREAKOUT = Config(
     learning_rate=4e-4,

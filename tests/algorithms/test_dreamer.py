@@ -120,7 +120,7 @@ def test_a_markov_model_is_fitted_to_transitions_within_episodes():
             state = jnp.asarray(before[i] if t == 0 else seen[i, t - 1])
             action, after = jnp.asarray(actions[i, t]), jnp.asarray(seen[i, t])
             for k in range(2):
-                alone = {**params, "step": jax.tree.map(lambda x, k=k: x[[k]], params["step"])}
+                alone = {**params, "step": jax.tree.map(lambda x, k=k: x[k : k + 1], params["step"])}
                 only = markov_world(spec_of(3, DISCRETE), dataclasses.replace(model, members=1))
                 guess = only.dynamics.transition(alone, KEY, state, action)
                 z = (after - guess.loc) / guess.scale
@@ -134,21 +134,21 @@ def test_a_markov_model_is_fitted_to_transitions_within_episodes():
 
 
 def batch_of(spec, model, world, batch=4, time=6):
-    """Rows of noise that a model can learn by heart."""
+    """Rows that show one pattern, which a model can learn by heart."""
     rng = np.random.default_rng(0)
 
     def noise(leaf):
         shape = (batch, time, *leaf.shape)
         if leaf.dtype == jnp.uint8:
-            return jnp.asarray(rng.integers(0, 256, size=shape), jnp.uint8)
+            return jnp.asarray(np.broadcast_to(rng.integers(0, 256, leaf.shape), shape), jnp.uint8)
         if leaf.dtype == jnp.bool_:
             return jnp.zeros(shape, bool)
-        return jnp.asarray(rng.uniform(size=shape), jnp.float32)
+        return jnp.asarray(np.broadcast_to(rng.integers(0, 2, leaf.shape), shape), jnp.float32)
 
     timesteps = jax.tree.map(noise, spec.timestep)
     if timesteps.mask is not None:
         mask = rng.uniform(size=timesteps.mask.shape) < 0.5
-        mask[..., [0, -1]] = True
+        mask[..., 0] = mask[..., -1] = True
         timesteps = timesteps._replace(mask=jnp.asarray(mask))
     state = jax.tree.map(
         lambda x: jnp.zeros((batch, time, *x.shape), x.dtype), world(spec, model).initial

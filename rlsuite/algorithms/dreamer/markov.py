@@ -112,7 +112,7 @@ class _Markov:
         before: Array,
         actions: Array,
         timesteps: Timestep,
-        stored: Array,
+        stored: Any,
     ) -> Inferred:
         del key, stored
         after = observations.vector_of(timesteps.observation, self.parts)

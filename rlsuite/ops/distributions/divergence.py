@@ -43,7 +43,7 @@ def kl(
     )
 
 
-def free_nats(divergence: Float[Array, "..."], nats: float) -> Float[Array, "..."]:
+def free_nats(divergence: Float[Array, "..."], nats: float | Array) -> Float[Array, "..."]:
     """max(KL, nats): no gradient where the divergence is small already.
 
     Args:

@@ -53,8 +53,8 @@ def bounded_normal(
     raw_mean: Float[Array, "... dimension"],
     raw_std: Float[Array, "... dimension"],
     *,
-    min_std: float = 0.1,
-    max_std: float = 1.0,
+    min_std: float | Array = 0.1,
+    max_std: float | Array = 1.0,
 ) -> DiagonalNormal:
     """A normal policy for actions from −1 to 1: mean tanh(m), deviation between two bounds.
 
@@ -144,9 +144,9 @@ def tanh_normal(
     raw_mean: Float[Array, "... dimension"],
     raw_std: Float[Array, "... dimension"],
     *,
-    init_std: float = 5.0,
-    min_std: float = 1e-4,
-    mean_scale: float = 5.0,
+    init_std: float | Array = 5.0,
+    min_std: float | Array = 1e-4,
+    mean_scale: float | Array = 5.0,
 ) -> TanhNormal:
     """The policy of Dreamer's first version: mean c tanh(m/c), then a tangent of the sample.
 
