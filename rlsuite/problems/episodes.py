@@ -98,7 +98,7 @@ class Episode(NamedTuple):
 
     Attributes:
         observations: Every observation, the last one included.
-        actions: Every action, as the environment takes it.
+        actions: Every action, as a vector.
         rewards: Every reward.
     """
 
@@ -108,34 +108,30 @@ class Episode(NamedTuple):
 
 
 def play(problem: Control, act: Callable[..., Any], state: Any, max_length: int = 1000) -> Episode:
-    """One episode of an algorithm's own actions.
+    """One episode of the most probable actions.
 
     Args:
         problem: The environment.
-        act: The algorithm's.
+        act: The algorithm's; without a key it takes the most probable action.
         state: Its state.
         max_length: After so many steps the episode is left.
 
     Returns:
         The episode.
     """
-    environment, params = problem.environment, problem.params
-    begin = jax.jit(lambda key: environment.reset_env(key, params))
-    step = jax.jit(lambda key, inner, action: environment.step_env(key, inner, action, params))
-    cut = jax.jit(lambda inner: environment.is_truncated(inner, params))
-    first = jax.jit(lambda key, seen: act(key, state, seen, None))
-    then = jax.jit(lambda key, seen, carry: act(key, state, seen, carry))
-    seen, inner = begin(jax.random.key(0))
-    observations, actions, rewards, carry = [seen], [], [], None
-    for t in range(max_length):
-        key = jax.random.fold_in(jax.random.key(1), t)
-        action, carry = first(key, seen) if carry is None else then(key, seen, carry)
-        seen, inner, reward, terminated, _ = step(key, inner, action)
-        observations.append(seen)
+    step = jax.jit(lambda *now: problem.step(*now))
+    first = jax.jit(lambda seen: act(None, state, seen, None))
+    then = jax.jit(lambda seen, carry: act(None, state, seen, carry))
+    now, seen = jax.jit(problem.reset)(jax.random.key(0))
+    observations, carry = [seen.observation], None
+    actions: list[Any] = []
+    rewards: list[Any] = []
+    while not seen.is_last and len(actions) < max_length:
+        action, carry = first(seen) if carry is None else then(seen, carry)
+        now, seen = step(jax.random.key(len(actions)), now, action)
+        observations.append(seen.observation)
         actions.append(action)
-        rewards.append(reward)
-        if bool(terminated) or bool(cut(inner)):
-            break
+        rewards.append(seen.reward)
     return Episode(*(np.asarray(x) for x in (observations, actions, rewards)))
 
 
@@ -153,7 +149,9 @@ def draw_lines(episode: Episode) -> Any:
     figure = Figure(figsize=(9, 3), layout="constrained")
     panels = figure.subplots(1, 3)
     panels[0].plot(episode.observations, linewidth=0.8)
-    panels[1].step(np.arange(len(episode.actions)), episode.actions, linewidth=0.6, color="#dc6803")
+    one_hot = episode.actions.shape[-1] > 1 and np.all(np.isin(episode.actions, (0, 1)))
+    done = np.argmax(episode.actions, axis=-1) if one_hot else episode.actions
+    panels[1].step(np.arange(len(done)), done, linewidth=0.6, color="#dc6803")
     panels[2].plot(np.cumsum(episode.rewards), color="#2563eb")
     for axes, title in zip(panels, ("observation", "action", "return"), strict=True):
         axes.set(title=title, xlabel="step")

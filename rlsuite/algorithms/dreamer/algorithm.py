@@ -33,7 +33,7 @@ from rlsuite.algorithms.dreamer.world import WorldModel, rssm_world
 from rlsuite.core import Algorithm
 from rlsuite.data import replay as replays
 from rlsuite.data.replay import Replay
-from rlsuite.envs.control import Control, Spec
+from rlsuite.envs.control import Control, Spec, Timestep
 
 
 class State(NamedTuple):
@@ -153,8 +153,10 @@ def make(
         optimizer: From a learning rate to an optax transformation.
 
     Returns:
-        The algorithm: ``step`` returns ``Metrics``, ``evaluate`` an ``Evaluation``, and ``act``
-        takes the most probable action; its carry is (inferred state, last action).
+        The algorithm: ``step`` returns ``Metrics``, ``evaluate`` an ``Evaluation``. ``act`` takes
+        an observation as the environment gives it, or a whole ``Timestep``, whose mask it then
+        respects, and returns an action as a vector; without a key it is the most probable one. Its
+        carry is (inferred state, last action).
 
     Raises:
         ValueError: If the environment's actions or observations are of a kind that is not allowed.
@@ -238,12 +240,15 @@ def make(
         )
         return Evaluation(jnp.mean(returns), jnp.min(returns), jnp.mean(lengths * 1.0))
 
-    def act(key: PRNGKeyArray, state: State, observation: Any, carry: Any) -> tuple[Any, Any]:
-        first = carry is None
-        timestep = problem.timestep(observation, is_first=first)
-        before = (model.initial, jnp.zeros(actions.size)) if first else carry
-        vector, carry = learned.act(state.learner.weights, key, timestep, before, greedy=True)
-        return actions.decode(vector), carry
+    def act(
+        key: PRNGKeyArray | None, state: State, observation: Any, carry: Any
+    ) -> tuple[Float[Array, " action"], Any]:
+        greedy, key = key is None, jax.random.key(0) if key is None else key
+        timestep = observation
+        if not isinstance(observation, Timestep):
+            timestep = problem.timestep(observation, is_first=carry is None)
+        before = (model.initial, jnp.zeros(actions.size)) if carry is None else carry
+        return learned.act(state.learner.weights, key, timestep, before, greedy=greedy)
 
     shown = jax.tree.leaves(problem.spec.timestep.observation)
     images = any(leaf.dtype == jnp.uint8 for leaf in shown)

@@ -181,7 +181,6 @@ def returns_of(
     Returns:
         g_0 … g_{H−1}.
     """
-
     lambda_ = behaviour.lambda_ * jnp.ones(len(imagined.rewards))
     if behaviour.reach is not None:
         lambda_ *= jnp.arange(len(imagined.rewards)) < behaviour.reach - 1
