@@ -179,7 +179,10 @@ def test_a_replay_of_several_seeds_is_not_saved(replay, tmp_path):
 def pretrained(replay, spec, problem):
     """Model and behaviour of two seeds, learned from random steps alone."""
     dataset = Dataset(spec, replay, problem)
-    return run(make_offline, dataset, CONFIG, KEY, 150, num_seeds=2, progress=False)
+    # A chunk length that divides the steps: one program.
+    return run(
+        make_offline, dataset, CONFIG, KEY, 150, num_seeds=2, chunk_length=50, progress=False
+    )
 
 
 def test_the_best_policy_is_found_without_acting(pretrained):
@@ -196,7 +199,7 @@ def test_dreams_improve_the_policy_and_leave_the_model(
     weights = learner.weights._replace(policy=unlearned)
     dataset = Dataset(spec, replay, problem, learner._replace(weights=weights))
     make_dreams = functools.partial(make_offline, dream_only=True)
-    result = run(make_dreams, dataset, CONFIG, KEY, 100, progress=False)
+    result = run(make_dreams, dataset, CONFIG, KEY, 100, chunk_length=50, progress=False)
     assert_trees_equal(result.state.learner.weights.world, learner.weights.world)
     assert_trees_equal(result.state.learner.optimizer.world, learner.optimizer.world)
     before, after = result.metrics.imagined_return[:3], result.metrics.imagined_return[-10:]
