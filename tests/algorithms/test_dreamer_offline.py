@@ -205,6 +205,8 @@ def test_dreams_improve_the_policy_and_leave_the_model(
     before, after = result.metrics.imagined_return[:3], result.metrics.imagined_return[-10:]
     assert after.mean() > before.mean() + 0.1
     np.testing.assert_allclose(result.evaluations.episode_return[-1], 0.8, rtol=1e-5)
+    act = make_dreams(dataset, CONFIG).act
+    np.testing.assert_array_equal(act(None, result.state, problem.reset(KEY)[1], None)[0], [0, 1])
 
 
 def test_dreams_without_a_model_or_rows_are_refused(replay, spec):
