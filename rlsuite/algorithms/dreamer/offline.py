@@ -141,9 +141,7 @@ def make_offline(
         assert online.evaluate is not None
         return online.evaluate(key, _learner_only(state))
 
-    def act(
-        key: PRNGKeyArray | None, state: State, observation: Any, carry: Any
-    ) -> tuple[Any, Any]:
+    def act(key: Any, state: State, observation: Any, carry: Any) -> tuple[Any, Any]:
         assert online.act is not None
         return online.act(key, _learner_only(state), observation, carry)
 
