@@ -10,7 +10,8 @@ import jax
 import numpy as np
 
 from benchmarks.peers.worker import peak_bytes as peak_of_process
-from rlsuite.core import Result, named, run
+from rlsuite.core import Result, run
+from rlsuite.loop import named
 from rlsuite.registry import Entry, Problem
 
 

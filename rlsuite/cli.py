@@ -307,8 +307,8 @@ def _summary(
     """The last evaluation, the score beside its baselines."""
     import numpy as np
 
-    from rlsuite.core import named
     from rlsuite.io.tables import number, table
+    from rlsuite.loop import named
 
     beside = dict(problem.baselines(built))
     if problem.reference is not None:

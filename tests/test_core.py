@@ -16,9 +16,9 @@ import pytest
 import toy
 
 from rlsuite import grid, programs, run
-from rlsuite.core import NonFiniteError
 from rlsuite.io.checkpoints import CheckpointError
 from rlsuite.io.logs import read_jsonl
+from rlsuite.loop import NonFiniteError
 
 KEY = jax.random.key(7)
 train = functools.partial(run, toy.make, toy.problem(), toy.Config(), KEY, progress=False)

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from rlsuite import core
+from rlsuite import core, loop
 from rlsuite.algorithms.dreamer.agent import Learner, Rule, Weights
 from rlsuite.algorithms.dreamer.algorithm import Evaluation
 from rlsuite.algorithms.dreamer.behaviour import Heads
@@ -225,7 +225,7 @@ def train(
         NonFiniteError: As ``rlsuite.run``.
         KeyboardInterrupt: After Ctrl-C, once a checkpoint is saved.
     """
-    core._check(num_steps, None, evaluate_every, checkpoint_every, checkpoint_minutes, keep)
+    loop.check(num_steps, None, evaluate_every, checkpoint_every, checkpoint_minutes, keep)
     maker, arguments = prepare(environment, config, key, world, networks, optimizer)
     if evaluation is environment:
         raise ValueError("evaluation is the environment itself; allowed: another one")
@@ -241,9 +241,9 @@ def train(
         raise ValueError(f"num_steps is {num_steps}, but the checkpoint is at step {start}")
     with contextlib.ExitStack() as stack:
         log = [stack.enter_context(contextlib.closing(record.log(start)))] if record else []
-        history = core._History(batch_of((), None, None, None), [*sinks, *log])
+        history = loop.History(batch_of((), None, None, None), [*sinks, *log])
         steps = range(start, num_steps)
-        state = core._loop(program, state, steps, _CHUNK, evaluate_every, record, history, progress)
+        state = loop.drive(program, state, steps, _CHUNK, evaluate_every, record, history, progress)
         history.evaluated(num_steps, program.evaluate(state, num_steps))
     return core.Result(state, *history.stacked(), start, num_steps, 0.0, time.monotonic() - began)
 

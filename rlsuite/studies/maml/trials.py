@@ -12,9 +12,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from rlsuite.algorithms import maml
 from rlsuite.configuration import to_json
-from rlsuite.core import Algorithm, NonFiniteError, run
+from rlsuite.core import Algorithm, run
 from rlsuite.io.stages import Stages
 from rlsuite.io.tables import number
+from rlsuite.loop import NonFiniteError
 
 
 @dataclasses.dataclass(frozen=True)
