@@ -28,6 +28,7 @@ _OWN = (
 _OWN_STUDIES = (
     "rlsuite.studies.objectworld",
     "rlsuite.studies.maml.adaptation",
+    "rlsuite.studies.dreamer.claims",
     "rlsuite.studies.meta_irl.reproduction",
     "rlsuite.studies.meta_irl.choices",
     "rlsuite.studies.meta_irl.beyond",

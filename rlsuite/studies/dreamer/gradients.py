@@ -109,11 +109,11 @@ def estimate(
         act = lambda key, seen, _: policy(unravel(flat), seen).sample(key)  # noqa: E731
         return imagine(dynamics, {}, act, key, start, longest)
 
-    def pathwise(keys: PRNGKeyArray, at: Any) -> Array:
+    def pathwise(keys: Array, at: Any) -> Array:
         returns = lambda flat, key: counted @ (paid * walk(flat, key, at).rewards)  # noqa: E731
         return jax.vmap(jax.jacrev(returns), (None, 0))(flat, keys)
 
-    def by_score(keys: PRNGKeyArray, at: Any) -> Array:
+    def by_score(keys: Array, at: Any) -> Array:
         walks = jax.vmap(walk, (None, 0, None))(flat, keys, at)
         rewards = counted * (paid * walks.rewards)[:, None]
         to_go = jnp.cumsum(rewards[..., ::-1], axis=-1)[..., ::-1]

@@ -1,0 +1,84 @@
+"""The claims of Dreamer, each with its own test: ``rlsuite study dreamer``."""
+
+from typing import NamedTuple
+
+from rlsuite.io.reports import Report
+from rlsuite.io.stages import Stages
+from rlsuite.registry import Study
+from rlsuite.studies.dreamer import efficiency, exploitation, gradients, open_loop, sweep
+from rlsuite.studies.dreamer.efficiency import Contest
+
+
+class Sizes(NamedTuple):
+    """How large the study is.
+
+    Attributes:
+        contests: Where Dreamer meets PPO.
+        frozen: Of models that stay as they are, and of policies in them.
+        num_batches: Of trajectories, for gradients in each world.
+        open_loop: Of the recurrent models.
+        sweep: Of λ and horizons.
+    """
+
+    contests: tuple[Contest, ...]
+    frozen: exploitation.Sizes
+    num_batches: int
+    open_loop: open_loop.Sizes
+    sweep: sweep.Sizes
+
+
+FULL = Sizes(
+    contests=(
+        Contest("pendulum", -250.0, 3000, 5),
+        Contest("cartpole", 475.0, 8000, 3),
+        Contest("catch", 0.9, 8000, 3),
+    ),
+    frozen=exploitation.Sizes((100, 200, 400, 1000, 4000), tuple(exploitation.KINDS), 1500, 400, 4),
+    num_batches=32,
+    open_loop=open_loop.Sizes(1500, 400, 32),
+    sweep=sweep.Sizes((0.0, 0.5, 0.95, 1.0), (1, 3, 7, 15), 1000, 2),
+)
+QUICK = Sizes(
+    contests=(Contest("pendulum", -250.0, 2000, 2),),
+    frozen=exploitation.Sizes((200, 1000), ("one model",), 600, 200, 2),
+    num_batches=4,
+    open_loop=open_loop.Sizes(300, 60, 16),
+    sweep=sweep.Sizes((0.5, 0.95), (3, 15), 300, 1),
+)
+
+
+def study(
+    *, quick: bool = False, num_seeds: int | None = None, stages: Stages | None = None
+) -> Report:
+    """Run the experiments and report them.
+
+    Args:
+        quick: The small version.
+        num_seeds: How many seeds; each part's own by default. Open-loop predictions have one.
+        stages: Keep the parts that are done.
+
+    Returns:
+        The report.
+    """
+    sizes = QUICK if quick else FULL
+    stages = Stages() if stages is None else stages
+    return Report(
+        "Dreamer's claims",
+        "Policies learned in a model of the world, after Hafner et al. 2020 and 2023: how much "
+        "experience they need, whether they exploit the model's errors, how far the model sees, "
+        "and what the gradient through it is worth.",
+        [
+            efficiency.section(sizes.contests, num_seeds, stages),
+            exploitation.section(sizes.frozen, num_seeds, stages),
+            open_loop.section(sizes.open_loop, stages),
+            gradients.section(sizes.frozen, sizes.num_batches, num_seeds, stages),
+            sweep.section(sizes.sweep, num_seeds, stages),
+        ],
+    )
+
+
+STUDY = Study(
+    name="dreamer",
+    run=study,
+    summary="Dreamer against PPO, exploitation of models, open loop, gradients, λ and horizon",
+)
