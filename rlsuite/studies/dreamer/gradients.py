@@ -221,7 +221,7 @@ def _against(found: Estimate, truth: Float[Array, "horizon parameter"]) -> tuple
     """An estimate's variance, and its cosines to the truth."""
     return (
         found.variance() / jnp.sum(jnp.square(truth), axis=-1),
-        jnp.mean(cosine(found.means, truth[None]), axis=0),
+        jnp.mean(jax.vmap(cosine, (0, None))(found.means, truth), axis=0),
         cosine(jnp.mean(found.means, axis=0), truth),
     )
 

@@ -35,11 +35,11 @@ class Source(NamedTuple):
 
     Attributes:
         control: The environment.
-        count: How many time steps of random actions, of all environments together.
+        amount: How many time steps of random actions, of all environments together.
     """
 
     control: Control
-    count: Int[Array, ""]
+    amount: Int[Array, ""]
 
 
 class Fit(NamedTuple):
@@ -153,7 +153,7 @@ def fit(problem: Source, config: Config) -> Algorithm:
         of_rows, of_params = jax.random.split(key)
         replay = collect(control, of_rows, config.prefill, envs)
         params = world.init(of_params)
-        replay = replay._replace(written=jnp.asarray(problem.count // envs, jnp.int32))
+        replay = replay._replace(written=jnp.asarray(problem.amount // envs, jnp.int32))
         return Fit(params, rule.init(params), replay)
 
     def step(key: PRNGKeyArray, state: Fit) -> tuple[Fit, Fitness]:
