@@ -22,12 +22,14 @@ _MARKOV = Model(kind="markov", layers=2, units=64)
 
 PENDULUM = Config(
     learning_rate=1e-3,
+    value_learning_rate=3e-3,
     warmup=100,
     sequence_length=16,
+    steps_per_update=1,
     prefill=500,
     replay_size=10_000,
     evaluation_length=200,
-    model=dataclasses.replace(_MARKOV, heads="normal"),
+    model=_MARKOV,
     behaviour=Behaviour(gradient="dynamics", discount=0.99, policy_layers=2),
 )
 CARTPOLE = Config(
@@ -111,7 +113,7 @@ ENTRY = Entry(
             baselines=between(None),
             draw=_drawn(draw_lines),
             quick=True,
-            quick_steps=_steps(PENDULUM, 2000),
+            quick_steps=_steps(PENDULUM, 1500),
         ),
         "pendulum-rssm": Problem(
             build=lambda: control("Pendulum-v1"),

@@ -222,6 +222,18 @@ def test_a_recurrent_model_learns_the_corridor():
     assert result.metrics.imagined_return[-50:].mean() > 0.4
 
 
+def test_a_policy_learns_in_the_true_environment():
+    """Nothing is modelled; along the pendulum's own gradient, it is soon swung up."""
+    config = Config(
+        learning_rate=3e-3, warmup=0, batch_size=16, sequence_length=4, prefill=40,
+        replay_size=2000, evaluation_length=200,
+        model=Model(kind="environment", units=16),
+        behaviour=Behaviour(gradient="dynamics", policy_layers=1, discount=0.95),
+    )  # fmt: skip
+    result = run(dreamer.make, control("Pendulum-v1"), config, KEY, 800, progress=False)
+    assert result.evaluations.episode_return[-1] > -300
+
+
 def ring():
     """Three states; the action that goes on pays 1; in state 1 it is not allowed."""
     mdp = tabular.MDP(

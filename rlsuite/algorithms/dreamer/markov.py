@@ -179,8 +179,9 @@ def environment_world(problem: Control, model: Model) -> WorldModel:
         vector = observations.vector_of(observation, parts)
         return symlog(vector) if model.symlog else vector
 
-    blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), spec)
-    initial = Real(blank.inner, blank.timestep)
+    initial = jax.tree.map(
+        lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), Real(spec.inner, spec.timestep)
+    )
 
     def observe(
         params: Any, key: PRNGKeyArray, state: Real, action: Array, timestep: Timestep, inner: Any
