@@ -115,9 +115,9 @@ def _programs() -> Iterator[tuple[str, Callable[..., Any], tuple[Any, ...]]]:
 
 
 def _spec() -> Spec:
-    flag, number = (jax.ShapeDtypeStruct((), kind) for kind in (jnp.bool_, jnp.float32))
-    seen = jax.ShapeDtypeStruct((4,), jnp.float32)
-    return Spec(Timestep(seen, number, flag, flag, flag), None, Actions(sizes=(2,), single=True))
+    never = jnp.zeros((), bool)
+    timestep = Timestep(jnp.zeros(4), jnp.zeros(()), never, never, never)
+    return Spec(timestep, None, Actions(sizes=(2,), single=True))
 
 
 def _sequences(agent: dreamer.Agent) -> Remembered:
@@ -149,9 +149,9 @@ class Watch:
         self.compiled: list[int] = []
         self._compiled = 0
 
-    def count(self, event: str, seconds: float, **_: Any) -> None:
+    def count(self, event: str, duration_secs: float, **_: str | int) -> None:
         """Hear of JAX's events."""
-        del seconds
+        del duration_secs
         self._compiled += event == _COMPILED
 
     def write(self, step: int, metrics: Any) -> None:

@@ -53,9 +53,8 @@ def update(inputs: Inputs) -> tuple[Callable[[], Any], Callable[[Any], dict[str,
 
 
 def _timestep(shape: tuple[int, ...]) -> Timestep:
-    flag = jax.ShapeDtypeStruct((), jnp.bool_)
-    number = jax.ShapeDtypeStruct((), jnp.float32)
-    return Timestep(jax.ShapeDtypeStruct(shape, jnp.float32), number, flag, flag, flag)
+    never = jnp.zeros((), bool)
+    return Timestep(jnp.zeros(shape), jnp.zeros(()), never, never, never)
 
 
 def _actions(inputs: Inputs) -> Actions:
