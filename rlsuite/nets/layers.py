@@ -64,11 +64,14 @@ class MLP(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
         """Apply the layers."""
+        batch = x.shape[:-1]
+        # One batch axis: with more, XLA on CPU copies x for the gradients of the weights.
+        x = x.reshape(-1, x.shape[-1])
         for _ in range(self.layers):
             x = nn.silu(RMSNorm()(nn.Dense(self.units, kernel_init=normal_in())(x)))
-        if self.size is None:
-            return x
-        return nn.Dense(self.size, kernel_init=normal_in(self.output_scale))(x)
+        if self.size is not None:
+            x = nn.Dense(self.size, kernel_init=normal_in(self.output_scale))(x)
+        return x.reshape(*batch, x.shape[-1])
 
 
 class BlockDense(nn.Module):
@@ -98,8 +101,19 @@ class BlockDense(nn.Module):
         init = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal", batch_axis=(0,))
         kernel = self.param("kernel", init, shape)
         bias = self.param("bias", nn.initializers.zeros, (self.size,))
-        parts = own.reshape(*own.shape[:-1], self.blocks, inputs)
-        y = jnp.einsum("...bi,bio->...bo", parts, kernel[:, :inputs])
+        # Blocks first: with einsum's choice of axes, XLA on CPU is three times slower.
+        parts = jnp.moveaxis(own.reshape(*own.shape[:-1], self.blocks, inputs), -2, 0)
+        y = jnp.moveaxis(_product(parts, kernel[:, :inputs]), 0, -2)
+        y = y.reshape(*own.shape[:-1], self.size) + bias
         if shared is not None:
-            y += jnp.einsum("...i,bio->...bo", shared, kernel[:, inputs:])
-        return y.reshape(*own.shape[:-1], self.size) + bias
+            y += shared @ jnp.moveaxis(kernel[:, inputs:], 0, 1).reshape(common, self.size)
+        return y
+
+
+def _product(
+    parts: Float[Array, "blocks *batch inputs"],
+    kernel: Float[Array, "blocks inputs outputs"],
+) -> Float[Array, "blocks *batch outputs"]:
+    """Each block's part times its matrix."""
+    flat = parts.reshape(parts.shape[0], -1, parts.shape[-1])
+    return jnp.matmul(flat, kernel).reshape(*parts.shape[:-1], kernel.shape[-1])

@@ -85,7 +85,7 @@ class RSSM(nn.Module):
         self.project = [MLP(1, self.hidden) for _ in range(3)]
         self.mix = BlockDense(self.deter, self.blocks)
         self.mix_norm = RMSNorm()
-        self.gates = BlockDense(3 * self.deter, self.blocks)
+        self.gates = [BlockDense(self.deter, self.blocks) for _ in range(3)]
         self.prior_head = MLP(2, self.hidden, outputs)
         self.posterior_head = MLP(1, self.hidden, outputs)
 
@@ -107,9 +107,7 @@ class RSSM(nn.Module):
             [layer(x) for layer, x in zip(self.project, inputs, strict=True)], axis=-1
         )
         x = nn.silu(self.mix_norm(self.mix(latent.deter, shared)))
-        gates = self.gates(x).reshape(*x.shape[:-1], self.blocks, 3, self.deter // self.blocks)
-        flat = latent.deter.shape
-        reset, candidate, update = (gates[..., i, :].reshape(flat) for i in range(3))
+        reset, candidate, update = (gate(x) for gate in self.gates)
         candidate = jnp.tanh(nn.sigmoid(reset) * candidate)
         update = nn.sigmoid(update - 1)
         return update * candidate + (1 - update) * latent.deter

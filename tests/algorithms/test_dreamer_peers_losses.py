@@ -127,7 +127,9 @@ def test_the_recurrent_cell_is_torchrls():
     }
     params["mix"] = {"kernel": x["mix"], "bias": biases[3, :8]}
     params["mix_norm"] = {"gain": gains[3]}
-    params["gates"] = {"kernel": x["gates"], "bias": biases[4]}
+    kernels, offsets = jnp.split(x["gates"], 3, axis=-1), biases[4].reshape(2, 3, 4)
+    for i in range(3):
+        params[f"gates_{i}"] = {"kernel": kernels[i], "bias": offsets[:, i].reshape(8)}
     rssm = RSSM(deter=8, stoch=2, classes=3, hidden=5, blocks=2)
 
     def after(deter):

@@ -53,8 +53,10 @@ def test_the_recurrence_is_the_papers():
     mixed = silu(norm(mixed + p["mix"]["bias"], p["mix_norm"]["gain"]))
     for b in range(2):
         own = slice(3 * b, 3 * b + 3)
-        gates = mixed[:, own] @ p["gates"]["kernel"][b] + p["gates"]["bias"][9 * b : 9 * b + 9]
-        reset, candidate, update = gates[:, :3], gates[:, 3:6], gates[:, 6:]
+        gates = (p[f"gates_{i}"] for i in range(3))
+        reset, candidate, update = (
+            mixed[:, own] @ gate["kernel"][b] + gate["bias"][own] for gate in gates
+        )
         candidate = np.tanh(sigmoid(reset) * candidate)
         update = sigmoid(update - 1)
         expected = update * candidate + (1 - update) * deter[:, own]

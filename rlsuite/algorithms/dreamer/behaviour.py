@@ -260,8 +260,11 @@ def losses(
     def critic(params: Params, features: Array) -> Any:
         return head(config.model, networks.value.apply(params, features))
 
+    scored = behaviour.gradient == "reinforce"
+    chooser = frozen(policy) if scored else policy
+
     def act(key: PRNGKeyArray, features: Array, mask: Array | None) -> Array:
-        return policy_of(policy, features, mask).sample(key)
+        return policy_of(chooser, features, mask).sample(key)
 
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (states, timesteps.is_terminal))
     starts, ended = frozen(flat)
@@ -270,11 +273,17 @@ def losses(
         chosen = jax.random.permutation(of_starts, ended.shape[0])[: behaviour.starts]
         starts, ended = jax.tree.map(lambda x: x[chosen], (starts, ended))
     imagined = imagine(dynamics, frozen(world), act, of_steps, starts, behaviour.horizon)
-    if behaviour.gradient == "reinforce":
-        imagined = frozen(imagined)
 
+    before, masks = frozen((imagined.features, imagined.masks))
+    before, masks = jax.tree.map(lambda x: x[:-1], (before, masks))
+    judged = critic(value, before)
     bootstrap = frozen(slow if behaviour.slow_target else value)
-    values = critic(bootstrap, imagined.features).mean()
+    if scored and not behaviour.slow_target:
+        # The critic has judged all of these features but the last.
+        last = critic(bootstrap, imagined.features[-1]).mean()
+        values = jnp.concatenate([frozen(judged.mean()), last[None]])
+    else:
+        values = critic(bootstrap, imagined.features).mean()
     returns = returns_of(imagined, values, behaviour)
     discounts = behaviour.discount * frozen(imagined.continuations)
     weight = weights(1.0 - ended, discounts)
@@ -286,8 +295,6 @@ def losses(
     if behaviour.normalize_returns:
         scale = jnp.maximum(behaviour.range_floor, spread.high - spread.low)
 
-    before, masks = frozen((imagined.features, imagined.masks))
-    before, masks = jax.tree.map(lambda x: x[:-1], (before, masks))
     chances = policy_of(policy, before, masks)
     entropy = chances.entropy()
     objective = behaviour.entropy * entropy
@@ -298,12 +305,11 @@ def losses(
     if behaviour.gradient != "reinforce":
         objective += (1 - share) * returns / scale
 
-    def disagreement(features: Array, targets: Array) -> Array:
-        found = critic(value, features)
+    def disagreement(found: Any, features: Array, targets: Array) -> Array:
         old = frozen(critic(slow, features).mean())
         return -found.log_prob(frozen(targets)) - behaviour.slow_scale * found.log_prob(old)
 
-    value_loss = jnp.mean(weight * disagreement(before, returns))
+    value_loss = jnp.mean(weight * disagreement(judged, before, returns))
     seen = dynamics.features(world, states)
     worth = frozen(critic(bootstrap, seen).mean())
     if chosen is None:
@@ -312,7 +318,8 @@ def losses(
         worth = worth.reshape(-1).at[chosen].set(frozen(returns[0])).reshape(worth.shape)
     real = replayed_returns(timesteps, worth, behaviour)
     going = 1.0 - timesteps.is_last[:, :-1]
-    value_loss += behaviour.replay_value_scale * jnp.mean(going * disagreement(seen[:, :-1], real))
+    replayed = disagreement(critic(value, seen[:, :-1]), seen[:, :-1], real)
+    value_loss += behaviour.replay_value_scale * jnp.mean(going * replayed)
     return Losses(
         policy=-jnp.mean(weight * objective),
         value=value_loss,

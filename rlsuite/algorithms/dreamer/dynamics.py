@@ -132,24 +132,19 @@ def imagine(
         mask = dynamics.mask(params, state) if dynamics.mask else None
         return dynamics.features(params, state), mask
 
-    def step(carry: tuple[State, Any], key: PRNGKeyArray) -> tuple[tuple[State, Any], Any]:
-        state, (features, mask) = carry
-        of_policy, of_model, of_state = jax.random.split(key, 3)
+    def step(state: State, key: PRNGKeyArray) -> tuple[State, Any]:
+        of_policy, of_model, of_state, of_reward = jax.random.split(key, 4)
+        features, mask = seen(state)
         action = policy(of_policy, features, mask)
         following = dynamics.transition(params, of_model, state, action)
         after = following.mode() if noise == "none" else following.sample(of_state)
-        return (after, seen(after)), (state, features, mask, action)
+        reward, continuation = dynamics.outcome(params, state, action, after)
+        paid = reward.sample(of_reward) if noise == "all" else reward.mean()
+        return after, ((state, features, mask), (action, paid, continuation.mean()))
 
-    of_steps, of_rewards = jax.random.split(key)
-    keys = jax.random.split(of_steps, horizon)
-    (last, (at_last, mask)), (*before, actions) = jax.lax.scan(step, (starts, seen(starts)), keys)
-    states, features, masks = jax.tree.map(
-        lambda xs, x: jnp.concatenate([xs, x[None]]), tuple(before), (last, at_last, mask)
-    )
-    now, then = (jax.tree.map(lambda x, s=s: x[s], states) for s in (slice(-1), slice(1, None)))
-    outcome = dynamics.outcome(params, now, actions, then)
-    rewards = outcome.reward.sample(of_rewards) if noise == "all" else outcome.reward.mean()
-    return Imagined(states, features, masks, actions, rewards, outcome.continuation.mean())
+    last, (before, outcomes) = jax.lax.scan(step, starts, jax.random.split(key, horizon))
+    along = jax.tree.map(lambda xs, x: jnp.concatenate([xs, x[None]]), before, (last, *seen(last)))
+    return Imagined(*along, *outcomes)
 
 
 class Real(NamedTuple):
