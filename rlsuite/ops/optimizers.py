@@ -103,8 +103,9 @@ def scale_by_laprop(
     """
 
     def init(params: Any) -> LaPropState:
-        zeros = jax.tree.map(jnp.zeros_like, params)
-        return LaPropState(jnp.zeros((), jnp.int32), zeros, zeros)
+        # Twice, not once: an array that stands in two places cannot be donated.
+        square, momentum = (jax.tree.map(jnp.zeros_like, params) for _ in range(2))
+        return LaPropState(jnp.zeros((), jnp.int32), square, momentum)
 
     def update(updates: Any, state: LaPropState, params: Any = None) -> tuple[Any, LaPropState]:
         del params

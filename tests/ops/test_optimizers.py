@@ -147,3 +147,13 @@ def test_it_minimises():
     params = jnp.ones(3)
     (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), jnp.arange(300))
     assert np.abs(params).max() < 0.05
+
+
+def test_its_state_can_be_donated():
+    """No array stands in two places, so that an update may reuse them all."""
+    rule = scale_by_laprop()
+    params = {"w": jnp.ones(3)}
+    step = jax.jit(rule.update, donate_argnums=1)
+    updates, state = step({"w": jnp.ones(3)}, rule.init(params))
+    np.testing.assert_allclose(updates["w"], 1, rtol=1e-6)
+    assert int(state.steps) == 1
