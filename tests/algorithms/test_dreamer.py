@@ -60,20 +60,18 @@ def test_a_sequence_is_inferred_from_the_state_and_action_before_it():
     rows = replays.rows(state.replay, drawn)
     weights = state.learner.weights.world
     before, rest = (jax.tree.map(lambda x, s=s: x[:, s], rows) for s in (0, slice(1, None)))
-    found = jax.jit(agent.world.infer)(
-        weights, KEY, before.state, rows.action[:, :-1], rest.timestep, rest.state
-    )
+    _, found, _ = jax.jit(agent.update)(KEY, state.learner, rows)
     chain = jax.tree.map(
-        lambda x, y: jnp.concatenate([x[:, None], y[:, :-1]], axis=1), before.state, found.states
+        lambda x, y: jnp.concatenate([x[:, None], y[:, :-1]], axis=1), before.state, found
     )
     kept = 1.0 - rest.timestep.is_first[..., None]
     chain, actions = jax.tree.map(lambda x: x * kept, (chain, rows.action[:, :-1]))
     expected = jax.jit(lambda w, s, a: agent.world.dynamics.transition(w, KEY, s, a).deter)(
         weights, chain, actions
     )
-    np.testing.assert_allclose(found.states.deter, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.deter, expected, rtol=1e-4, atol=1e-5)
     assert np.any(np.asarray(rest.timestep.is_first))
-    categories = np.asarray(found.states.stoch).reshape(-1, SMALL.stoch, SMALL.classes)
+    categories = np.asarray(found.stoch).reshape(-1, SMALL.stoch, SMALL.classes)
     np.testing.assert_allclose(categories.sum(axis=-1), 1, atol=1e-6)
 
 
