@@ -32,6 +32,7 @@ _OTHERS = [
     "Path",
     "collections",
     "flax",
+    "gymnasium",
     "gymnax",
     "jax",
     "jaxlib",

@@ -1,7 +1,7 @@
 """The loop between two programs of a run: what the host does from chunk to chunk.
 
-:func:`rlsuite.run` prepares a program, a record and a history and hands them to :func:`drive`; so
-does whatever runs its environments on the host.
+:func:`rlsuite.core.run` prepares a program, a record and a history and hands them to :func:`drive`;
+so does whatever runs its environments on the host.
 """
 
 from collections.abc import Iterator, Sequence

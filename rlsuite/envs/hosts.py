@@ -6,16 +6,15 @@ actions is L + 1 time steps, the step after the last one starts the next episode
 action, and an end for good is told from a time limit. Actions are the vectors of
 :class:`~rlsuite.envs.control.Actions`.
 
-=====================  ==========================================  ===============================
-what                   gymnasium                                   dm_control
-=====================  ==========================================  ===============================
-observations           ``Box``, ``Discrete`` (one-hot), ``Dict``   arrays, or a dictionary of them
-actions                ``Discrete``, ``MultiDiscrete``, ``Box``    ``BoundedArray``,
-                                                                   ``DiscreteArray``
-ended for good         ``terminated``                              last, with a discount of 0
-cut off                ``truncated``                               last, with another discount
-allowed actions        ``info["action_mask"]``, if there is one    all
-=====================  ==========================================  ===============================
+================  ==============================================  ================================
+what              gymnasium                                       dm_control
+================  ==============================================  ================================
+observations      ``Box``, ``Discrete`` (one-hot), ``Dict``       arrays, or a dictionary of them
+actions           ``Discrete``, ``MultiDiscrete``, ``Box``        bounded or discrete arrays
+ended for good    ``terminated``                                  last, with a discount of 0
+cut off           ``truncated``                                   last, with another discount
+allowed actions   ``info["action_mask"]``, if there is one        all
+================  ==============================================  ================================
 """
 
 import functools

@@ -24,7 +24,8 @@ from gymnax.environments import spaces
 from gymnax.environments.classic_control.pendulum import EnvParams, EnvState, Pendulum
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
-LENGTH, WIDTH = 0.7, 0.11
+LENGTH = 0.7
+WIDTH = 0.11
 """The rod's length and half its width; the picture reaches from -1 to 1."""
 
 _PAPER, _ROD, _AXLE, _BAR = (255, 255, 255), (204, 77, 77), (30, 30, 34), (37, 99, 235)

@@ -97,7 +97,7 @@ class Agent(NamedTuple):
     networks: Heads
     actions: Actions
     init: Callable[[PRNGKeyArray], Learner]
-    update: Callable[..., tuple[Learner, Any, "Update"]]
+    update: Callable[..., tuple[Learner, Any, Update]]
     choose: Callable[..., Array]
     act: Callable[..., tuple[Array, tuple[Any, Array]]]
 

@@ -2,7 +2,7 @@ r"""World models: what is inferred about the past, and what is predicted from it
 
 A world model turns a sequence of time steps into states s_t and predicts from them; its
 ``dynamics`` are what policies learn in. Three come with the library: the recurrent one here, the
-Markov one and the true environment in :mod:`~rlsuite.algorithms.dreamer.markov`.
+Markov one and the true environment in ``rlsuite.algorithms.dreamer.markov``.
 
 The recurrent model's loss, for z_t ~ q(z_t | h_t, o_t), with sg the stopped gradient and at least
 n free nats in each divergence:

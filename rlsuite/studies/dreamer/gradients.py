@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HORIZONS = (1, 2, 3, 5, 8, 12, 16, 20, 25, 30)
-STARTS, ROLLOUTS = 8, 4
+STARTS = 8
+ROLLOUTS = 4
 """A batch has four trajectories from each of eight starts."""
 
 ESTIMATORS = ("dynamics", "REINFORCE")
