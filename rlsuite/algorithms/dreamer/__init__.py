@@ -17,13 +17,14 @@ from rlsuite.algorithms.dreamer.host import train
 from rlsuite.algorithms.dreamer.latencies import RealTime, figure, summary
 from rlsuite.algorithms.dreamer.markov import environment_world, markov_world
 from rlsuite.algorithms.dreamer.offline import Dataset, load_replay, make_offline, save_replay
-from rlsuite.algorithms.dreamer.realtime import real_time
+from rlsuite.algorithms.dreamer.realtime import Clock, real_time
 from rlsuite.algorithms.dreamer.world import Inferred, WorldModel, rssm_world
 
 __all__ = [
     "Actor",
     "Agent",
     "Behaviour",
+    "Clock",
     "Config",
     "Dataset",
     "Dynamics",

@@ -12,7 +12,7 @@ from rlsuite.algorithms.ppo.networks import (
     head_size,
     recurrent,
 )
-from rlsuite.algorithms.ppo.normalization import Rewards
+from rlsuite.algorithms.ppo.normalization import Moments, Rewards
 from rlsuite.algorithms.ppo.state import Config, Evaluation, Metrics, State
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Experience",
     "Losses",
     "Metrics",
+    "Moments",
     "Outputs",
     "Rewards",
     "State",
