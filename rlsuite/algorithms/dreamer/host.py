@@ -1,7 +1,7 @@
 """Dreamer in environments that run on the host: gymnasium's, dm_control's, or your own.
 
-The same agent, replay and updates as in :mod:`~rlsuite.algorithms.dreamer.algorithm`, and the same
-loop around them as in :func:`rlsuite.core.run`; only the environment is left on the host. One compiled
+The same agent, replay and updates as in ``rlsuite.algorithms.dreamer.algorithm``, and the same loop
+around them as in :func:`rlsuite.core.run`; only the environment is left on the host. One compiled
 program infers, acts and remembers, another one learns; the replay stays on the device throughout.
 
 One step acts ``config.steps_per_update`` times in every environment and then updates
