@@ -113,7 +113,7 @@ ENTRY = Entry(
             baselines=between(None),
             draw=_drawn(draw_lines),
             quick=True,
-            quick_steps=_steps(PENDULUM, 1500),
+            quick_steps=_steps(PENDULUM, 2000),
         ),
         "pendulum-rssm": Problem(
             build=lambda: control("Pendulum-v1"),
