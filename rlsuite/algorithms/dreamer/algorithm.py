@@ -90,6 +90,24 @@ class Evaluation(NamedTuple):
     length: Float[Array, ""]
 
 
+def learned_world(spec: Spec, model: Model) -> WorldModel:
+    """The world model that a config names, for environments that JAX does not see.
+
+    Args:
+        spec: What there is to see and to do.
+        model: The config.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: If the config names the true environment.
+    """
+    if model.kind == "environment":
+        raise ValueError("model kind is 'environment'; allowed here: 'rssm', 'markov'")
+    return (rssm_world if model.kind == "rssm" else markov_world)(spec, model)
+
+
 def world_of(problem: Control, model: Model) -> WorldModel:
     """The world model that a config names.
 
@@ -102,7 +120,7 @@ def world_of(problem: Control, model: Model) -> WorldModel:
     """
     if model.kind == "environment":
         return environment_world(problem, model)
-    return (rssm_world if model.kind == "rssm" else markov_world)(problem.spec, model)
+    return learned_world(problem.spec, model)
 
 
 def learn(
@@ -132,6 +150,63 @@ def learn(
     learner, states, told = learned.update(of_update, learner, replays.rows(replay, drawn))
     fresh = replays.write(replay.rows.state, drawn.rest(1), states)
     return learner, replay._replace(rows=replay.rows._replace(state=fresh)), told
+
+
+def updates(
+    learned: Agent, config: Config, key: PRNGKeyArray, learner: Learner, replay: Replay
+) -> tuple[Learner, Replay, Update]:
+    """``config.updates`` updates.
+
+    Args:
+        learned: The agent.
+        config: The hyperparameters.
+        key: Key.
+        learner: What is learned so far.
+        replay: ``Row``s.
+
+    Returns:
+        (learner, replay, the means of what the updates have to tell).
+    """
+
+    def update(carry: tuple[Learner, Replay], key: PRNGKeyArray) -> tuple[Any, Update]:
+        *carried, told = learn(learned, config, key, *carry)
+        return tuple(carried), told
+
+    keys = jax.random.split(key, config.updates)
+    (learner, replay), told = jax.lax.scan(update, (learner, replay), keys)
+    return learner, replay, jax.tree.map(lambda x: jnp.mean(x, axis=0), told)
+
+
+def metrics_of(
+    config: Config,
+    episode_return: Float[Array, ""],
+    learner: Learner,
+    replay: Replay,
+    told: Update,
+) -> Metrics:
+    """The metrics of a step.
+
+    Args:
+        config: The hyperparameters.
+        episode_return: Mean return of the episodes that ended last.
+        learner: What is learned.
+        replay: What is remembered.
+        told: What the updates had to tell, on average.
+
+    Returns:
+        The metrics.
+    """
+    return Metrics(
+        environment_steps=config.num_environments * replay.written,
+        episode_return=episode_return,
+        world_loss=told.world_loss,
+        policy_loss=told.losses.policy,
+        value_loss=told.losses.value,
+        imagined_return=told.losses.imagined_return,
+        return_range=learner.range.high - learner.range.low,
+        entropy=told.losses.entropy,
+        world=told.world,
+    )
 
 
 def make(
@@ -203,24 +278,8 @@ def make(
             config.steps_per_update,
         )
 
-        def update(carry: tuple[Learner, Replay], key: PRNGKeyArray) -> tuple[Any, Update]:
-            *carried, told = learn(learned, config, key, *carry)
-            return tuple(carried), told
-
-        keys = jax.random.split(of_learning, config.updates)
-        (learner, replay), told = jax.lax.scan(update, (state.learner, replay), keys)
-        told = jax.tree.map(lambda x: jnp.mean(x, axis=0), told)
-        metrics = Metrics(
-            environment_steps=count * replay.written,
-            episode_return=jnp.mean(actor.last_score),
-            world_loss=told.world_loss,
-            policy_loss=told.losses.policy,
-            value_loss=told.losses.value,
-            imagined_return=told.losses.imagined_return,
-            return_range=learner.range.high - learner.range.low,
-            entropy=told.losses.entropy,
-            world=told.world,
-        )
+        learner, replay, told = updates(learned, config, of_learning, state.learner, replay)
+        metrics = metrics_of(config, jnp.mean(actor.last_score), learner, replay, told)
         return State(learner, actor, replay), metrics
 
     def evaluate(key: PRNGKeyArray, state: State) -> Evaluation:

@@ -211,7 +211,10 @@ def replayed_returns(
         x[:, 1:] for x in (timesteps.reward, timesteps.is_last, timesteps.is_terminal)
     )
     discounts = behaviour.discount * (1.0 - ends)
-    of_one = lambda r, d, v, e: lambda_returns(r, d, v, behaviour.lambda_, ends=e)  # noqa: E731
+
+    def of_one(rewards: Array, discounts: Array, values: Array, last: Array) -> Array:
+        return lambda_returns(rewards, discounts, values, behaviour.lambda_, ends=last)
+
     return jax.vmap(of_one)(rewards, discounts, bootstraps[:, 1:], last)
 
 

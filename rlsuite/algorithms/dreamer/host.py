@@ -23,7 +23,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from rlsuite import core, loop
 from rlsuite.algorithms.dreamer.agent import Learner, Rule, Weights
-from rlsuite.algorithms.dreamer.algorithm import Evaluation
+from rlsuite.algorithms.dreamer.algorithm import Evaluation, learned_world
 from rlsuite.algorithms.dreamer.behaviour import Heads
 from rlsuite.algorithms.dreamer.config import Config
 from rlsuite.algorithms.dreamer.programs import (
@@ -33,7 +33,6 @@ from rlsuite.algorithms.dreamer.programs import (
     act_and_remember,
     blank,
     improve,
-    learned_world,
     prepare,
     respond,
 )

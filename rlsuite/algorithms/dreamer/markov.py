@@ -136,6 +136,9 @@ class _Markov:
         """Logits of which entries of an action are allowed."""
         return self.heads["mask"].apply(params["mask"], self.features(params, state))
 
+    def mask(self, params: Any, state: Array) -> Array:
+        return likely(self.mask_logits(params, state))
+
     def decode(self, params: Any, state: Array) -> Any:
         del params
         return observations.split(state, self.shown, self.parts)
@@ -155,9 +158,7 @@ def markov_world(spec: Spec, model: Model) -> WorldModel:
         ValueError: If an observation has pictures.
     """
     own = _Markov(spec, model)
-    mask = None
-    if "mask" in own.heads:
-        mask = lambda params, state: likely(own.mask_logits(params, state))  # noqa: E731
+    mask = own.mask if "mask" in own.heads else None
     dynamics = Dynamics(own.transition, own.outcome, own.features, mask)
     return WorldModel(own.init, own.initial, own.observe, own.infer, dynamics, own.decode)
 

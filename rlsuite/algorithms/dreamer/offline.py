@@ -23,10 +23,10 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rlsuite.algorithms.dreamer.agent import Agent, Learner, Row, Rule, Update, agent
 from rlsuite.algorithms.dreamer.algorithm import State as OnlineState
-from rlsuite.algorithms.dreamer.algorithm import make
+from rlsuite.algorithms.dreamer.algorithm import learned_world, make, updates
 from rlsuite.algorithms.dreamer.behaviour import Heads
 from rlsuite.algorithms.dreamer.config import Config
-from rlsuite.algorithms.dreamer.programs import World, learned_world, updates
+from rlsuite.algorithms.dreamer.programs import World
 from rlsuite.core import Algorithm
 from rlsuite.data import replay as replays
 from rlsuite.data.replay import Replay

@@ -11,12 +11,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rlsuite.algorithms.dreamer.agent import Agent, Learner, Row, Rule, Update, Weights, agent
-from rlsuite.algorithms.dreamer.algorithm import Metrics, learn
+from rlsuite.algorithms.dreamer.agent import Agent, Learner, Row, Rule, Weights, agent
+from rlsuite.algorithms.dreamer.algorithm import Metrics, learned_world, metrics_of, updates
 from rlsuite.algorithms.dreamer.behaviour import Heads
 from rlsuite.algorithms.dreamer.config import Config, Model
-from rlsuite.algorithms.dreamer.markov import markov_world
-from rlsuite.algorithms.dreamer.world import WorldModel, rssm_world
+from rlsuite.algorithms.dreamer.world import WorldModel
 from rlsuite.data import replay as replays
 from rlsuite.data.replay import Replay
 from rlsuite.envs.control import Spec, Timestep
@@ -40,24 +39,6 @@ class State(NamedTuple):
     carry: Any
     replay: Replay
     last_score: Float[Array, " environment"]
-
-
-def learned_world(spec: Spec, model: Model) -> WorldModel:
-    """The world model that a config names, for environments that JAX does not see.
-
-    Args:
-        spec: What there is to see and to do.
-        model: The config.
-
-    Returns:
-        The model.
-
-    Raises:
-        ValueError: If the config names the true environment.
-    """
-    if model.kind == "environment":
-        raise ValueError("model kind is 'environment'; allowed here: 'rssm', 'markov'")
-    return (rssm_world if model.kind == "rssm" else markov_world)(spec, model)
 
 
 class Maker(NamedTuple):
@@ -183,31 +164,6 @@ def act_and_remember(
     return (state, action), replays.add(replay, Row(timestep, action, state))
 
 
-def updates(
-    learned: Agent, config: Config, key: PRNGKeyArray, learner: Learner, replay: Replay
-) -> tuple[Learner, Replay, Update]:
-    """``config.updates`` updates.
-
-    Args:
-        learned: The agent.
-        config: The hyperparameters.
-        key: Key.
-        learner: What is learned so far.
-        replay: ``Row``s.
-
-    Returns:
-        (learner, replay, the means of what the updates have to tell).
-    """
-
-    def update(carry: tuple[Learner, Replay], key: PRNGKeyArray) -> tuple[Any, Update]:
-        *carried, told = learn(learned, config, key, *carry)
-        return tuple(carried), told
-
-    keys = jax.random.split(key, config.updates)
-    (learner, replay), told = jax.lax.scan(update, (learner, replay), keys)
-    return learner, replay, jax.tree.map(lambda x: jnp.mean(x, axis=0), told)
-
-
 @functools.partial(jax.jit, static_argnames="maker", donate_argnames="state")
 def improve(
     maker: Maker, arguments: Arguments, state: State, moment: Any
@@ -227,17 +183,7 @@ def improve(
     config = arguments.config
     learned = maker.agent(arguments)
     learner, replay, told = updates(learned, config, key, state.learner, state.replay)
-    metrics = Metrics(
-        environment_steps=config.num_environments * replay.written,
-        episode_return=jnp.mean(state.last_score),
-        world_loss=told.world_loss,
-        policy_loss=told.losses.policy,
-        value_loss=told.losses.value,
-        imagined_return=told.losses.imagined_return,
-        return_range=learner.range.high - learner.range.low,
-        entropy=told.losses.entropy,
-        world=told.world,
-    )
+    metrics = metrics_of(config, jnp.mean(state.last_score), learner, replay, told)
     nan = jax.tree.map(lambda x: jnp.any(jnp.isnan(x)), learner.weights)
     return state._replace(learner=learner, replay=replay), metrics, nan
 

@@ -32,18 +32,11 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from rlsuite.algorithms.dreamer.agent import Learner, Row, Rule, Weights
-from rlsuite.algorithms.dreamer.algorithm import learn
+from rlsuite.algorithms.dreamer.algorithm import learn, learned_world
 from rlsuite.algorithms.dreamer.behaviour import Heads
 from rlsuite.algorithms.dreamer.config import Config
 from rlsuite.algorithms.dreamer.latencies import RealTime
-from rlsuite.algorithms.dreamer.programs import (
-    Maker,
-    World,
-    blank,
-    learned_world,
-    prepare,
-    respond,
-)
+from rlsuite.algorithms.dreamer.programs import Maker, World, blank, prepare, respond
 from rlsuite.data import replay as replays
 from rlsuite.data.replay import Replay
 from rlsuite.envs.hosts import HostEnvironment
