@@ -1,8 +1,25 @@
 """Fixtures shared by all tests."""
 
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
+
+MAPPINGS = Path("/proc/self/maps")
+MOST_MAPPINGS = 20_000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_programs():
+    """Drop compiled programs after a file if there are many.
+
+    Each takes some six mappings of memory, of which Linux allows a process 65,530; beyond that XLA
+    crashes while it compiles.
+    """
+    yield
+    if MAPPINGS.exists() and MAPPINGS.read_bytes().count(b"\n") > MOST_MAPPINGS:
+        jax.clear_caches()
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rlsuite.algorithms.dreamer.config import Behaviour, Config
 from rlsuite.algorithms.dreamer.dynamics import Dynamics, Imagined, imagine
@@ -47,6 +47,7 @@ from rlsuite.ops.distributions import (
 from rlsuite.ops.returns import lambda_returns
 
 Params = Any
+frozen = jax.lax.stop_gradient
 
 
 class Heads(NamedTuple):
@@ -114,6 +115,12 @@ class Range(NamedTuple):
 
     low: Float[Array, ""]
     high: Float[Array, ""]
+
+    def scale(self, behaviour: Behaviour) -> Float[Array, ""]:
+        """S, by which returns are divided; 1 without normalisation."""
+        if not behaviour.normalize_returns:
+            return jnp.ones(())
+        return jnp.maximum(behaviour.range_floor, self.high - self.low)
 
 
 def follow(past: Range, returns: Float[Array, "*batch"], rate: float | Array) -> Range:
@@ -218,6 +225,101 @@ def replayed_returns(
     return jax.vmap(of_one)(rewards, discounts, bootstraps[:, 1:], last)
 
 
+class Starts(NamedTuple):
+    """Replayed states from which to dream.
+
+    Attributes:
+        states: The states, leaves ``[start, …]``.
+        is_terminal: Whether each is an end.
+        chosen: Where they are among all replayed states, one sequence after the other; None if
+            these are all of them.
+    """
+
+    states: Any
+    is_terminal: Bool[Array, " start"]
+    chosen: Int[Array, " start"] | None
+
+    def put(
+        self, returns: Float[Array, " start"], values: Float[Array, "sequence time"]
+    ) -> Float[Array, "sequence time"]:
+        """The imagined returns of the states that were dreamt from, the values of the others."""
+        if self.chosen is None:
+            return returns.reshape(values.shape)
+        return values.reshape(-1).at[self.chosen].set(returns).reshape(values.shape)
+
+
+def starts_of(
+    key: PRNGKeyArray, states: Any, is_terminal: Bool[Array, "sequence time"], count: int
+) -> Starts:
+    """Choose replayed states to dream from, without replacement.
+
+    Args:
+        key: Key.
+        states: Replayed states, leaves ``[sequence, time, …]``.
+        is_terminal: Whether each is an end.
+        count: How many; 0 for all.
+
+    Returns:
+        The starts.
+    """
+    starts = Starts(states, is_terminal, None)
+    starts = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), starts)
+    if not count:
+        return starts
+    chosen = jax.random.permutation(key, is_terminal.size)[:count]
+    return jax.tree.map(lambda x: x[chosen], starts)._replace(chosen=chosen)
+
+
+def counts(
+    ended: Bool[Array, " start"],
+    continuations: Float[Array, "time start"],
+    behaviour: Behaviour,
+) -> Float[Array, "time start"]:
+    """The weights of the losses: ``weights``, and zero beyond ``behaviour.reach``.
+
+    Args:
+        ended: Whether the start is an end.
+        continuations: c_t.
+        behaviour: γ, the horizon and its reach.
+
+    Returns:
+        w_t; with a reach, scaled such that the mean over the horizon is that over the reach.
+    """
+    weight = weights(1.0 - ended, behaviour.discount * continuations)
+    if behaviour.reach is None:
+        return weight
+    within = jnp.arange(behaviour.horizon) < behaviour.reach
+    return weight * within[:, None] * behaviour.horizon / behaviour.reach
+
+
+def objective(
+    chances: Any,
+    taken: Float[Array, "time start action"],
+    returns: Float[Array, "time start"],
+    values: Float[Array, "time start"],
+    behaviour: Behaviour,
+) -> Float[Array, "time start"]:
+    """What the policy maximises apart from its entropy; its gradient is what matters.
+
+    Args:
+        chances: π(· | s_t).
+        taken: a_t.
+        returns: g_t / S, differentiable in the actions.
+        values: V(s_t) / S.
+        behaviour: Which gradient.
+
+    Returns:
+        ρ ln π(a_t | s_t) sg[(g_t − V(s_t)) / S] + (1 − ρ) g_t / S.
+    """
+    share = {"dynamics": 0.0, "reinforce": 1.0, "mix": behaviour.mix}[behaviour.gradient]
+    total = jnp.zeros_like(returns)
+    if behaviour.gradient != "dynamics":
+        total += share * chances.log_prob(frozen(taken)) * frozen(returns - values)
+    if behaviour.gradient != "reinforce":
+        total += (1 - share) * returns
+    return total
+
+
 def losses(
     policy: Params,
     value: Params,
@@ -254,7 +356,7 @@ def losses(
         The losses.
     """
     behaviour = config.behaviour
-    frozen = jax.lax.stop_gradient
+    scored = behaviour.gradient == "reinforce"
     of_starts, of_steps = jax.random.split(key)
 
     def policy_of(params: Params, features: Array, mask: Array | None) -> Any:
@@ -263,22 +365,18 @@ def losses(
     def critic(params: Params, features: Array) -> Any:
         return head(config.model, networks.value.apply(params, features))
 
-    scored = behaviour.gradient == "reinforce"
-    chooser = frozen(policy) if scored else policy
-
     def act(key: PRNGKeyArray, features: Array, mask: Array | None) -> Array:
-        return policy_of(chooser, features, mask).sample(key)
+        return policy_of(frozen(policy) if scored else policy, features, mask).sample(key)
 
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (states, timesteps.is_terminal))
-    starts, ended = frozen(flat)
-    chosen = None
-    if behaviour.starts:
-        chosen = jax.random.permutation(of_starts, ended.shape[0])[: behaviour.starts]
-        starts, ended = jax.tree.map(lambda x: x[chosen], (starts, ended))
-    imagined = imagine(dynamics, frozen(world), act, of_steps, starts, behaviour.horizon)
+    def disagreement(found: Any, features: Array, targets: Array) -> Array:
+        old = frozen(critic(slow, features).mean())
+        return -found.log_prob(frozen(targets)) - behaviour.slow_scale * found.log_prob(old)
 
-    before, masks = frozen((imagined.features, imagined.masks))
-    before, masks = jax.tree.map(lambda x: x[:-1], (before, masks))
+    starts = starts_of(of_starts, states, timesteps.is_terminal, behaviour.starts)
+    imagined = imagine(
+        dynamics, frozen(world), act, of_steps, frozen(starts.states), behaviour.horizon
+    )
+    before, masks = jax.tree.map(lambda x: frozen(x[:-1]), (imagined.features, imagined.masks))
     judged = critic(value, before)
     bootstrap = frozen(slow if behaviour.slow_target else value)
     if scored and not behaviour.slow_target:
@@ -288,44 +386,24 @@ def losses(
     else:
         values = critic(bootstrap, imagined.features).mean()
     returns = returns_of(imagined, values, behaviour)
-    discounts = behaviour.discount * frozen(imagined.continuations)
-    weight = weights(1.0 - ended, discounts)
-    if behaviour.reach is not None:
-        counted = jnp.arange(behaviour.horizon) < behaviour.reach
-        weight = weight * counted[:, None] * behaviour.horizon / behaviour.reach
     spread = follow(past, frozen(returns), behaviour.range_rate)
-    scale = jnp.ones(())
-    if behaviour.normalize_returns:
-        scale = jnp.maximum(behaviour.range_floor, spread.high - spread.low)
+    weight = counts(starts.is_terminal, frozen(imagined.continuations), behaviour)
 
     chances = policy_of(policy, before, masks)
     entropy = chances.entropy()
-    objective = behaviour.entropy * entropy
-    share = {"dynamics": 0.0, "reinforce": 1.0, "mix": behaviour.mix}[behaviour.gradient]
-    if behaviour.gradient != "dynamics":
-        advantage = frozen(returns - values[:-1]) / scale
-        objective += share * chances.log_prob(frozen(imagined.actions)) * advantage
-    if behaviour.gradient != "reinforce":
-        objective += (1 - share) * returns / scale
+    scale = spread.scale(behaviour)
+    worth = objective(chances, imagined.actions, returns / scale, values[:-1] / scale, behaviour)
 
-    def disagreement(found: Any, features: Array, targets: Array) -> Array:
-        old = frozen(critic(slow, features).mean())
-        return -found.log_prob(frozen(targets)) - behaviour.slow_scale * found.log_prob(old)
-
-    value_loss = jnp.mean(weight * disagreement(judged, before, returns))
     seen = dynamics.features(world, states)
-    worth = frozen(critic(bootstrap, seen).mean())
-    if chosen is None:
-        worth = frozen(returns[0].reshape(worth.shape))
-    else:
-        worth = worth.reshape(-1).at[chosen].set(frozen(returns[0])).reshape(worth.shape)
-    real = replayed_returns(timesteps, worth, behaviour)
+    real = replayed_returns(
+        timesteps, starts.put(frozen(returns[0]), frozen(critic(bootstrap, seen).mean())), behaviour
+    )
     going = 1.0 - timesteps.is_last[:, :-1]
-    replayed = disagreement(critic(value, seen[:, :-1]), seen[:, :-1], real)
-    value_loss += behaviour.replay_value_scale * jnp.mean(going * replayed)
+    replayed = going * disagreement(critic(value, seen[:, :-1]), seen[:, :-1], real)
+    of_dreams = weight * disagreement(judged, before, returns)
     return Losses(
-        policy=-jnp.mean(weight * objective),
-        value=value_loss,
+        policy=-jnp.mean(weight * (worth + behaviour.entropy * entropy)),
+        value=jnp.mean(of_dreams) + behaviour.replay_value_scale * jnp.mean(replayed),
         range=spread,
         imagined_return=jnp.mean(frozen(returns[0])),
         entropy=jnp.mean(entropy),
