@@ -1,4 +1,4 @@
-"""Dreamer: one update at the published size of a million parameters, against `sheeprl`.
+"""Dreamer: one update at the published size of a million parameters, against other libraries.
 
 Timed is one gradient step of everything, world model, critic and policy, on a fixed batch of 16
 random sequences of 64 time steps (and one before them), with 15 imagined steps from each of the
@@ -8,6 +8,8 @@ actions there are 637,381 parameters, with 24 numbers and 6 continuous actions 6
 `sheeprl` has DreamerV3 twice. Its `dreamer_v3_5` is the version of 2025, whose size `1M` is ours to
 the last parameter, which both sides report and the harness compares. Its `dreamer_v3` is the
 version of 2023; its smallest size, `XS`, is larger, so that its ratio is not one of like and like.
+`dreamerv3` is the authors' own package, also the version of 2023, in JAX; its networks are made
+about as large as ours.
 Both sides draw random numbers of their own: what they learn cannot be compared number by number.
 """
 
@@ -45,6 +47,20 @@ SHEEPRL = Requirements(
     alone=("sheeprl==0.8.4",),
 )
 
+AUTHORS = Requirements(
+    packages=(
+        "cloudpickle==3.1.2",
+        "jax==0.10.2",
+        "numpy==2.4.6",
+        "optax==0.2.8",
+        "rich==15.0.0",
+        "ruamel.yaml==0.19.1",
+        "tfp-nightly==0.26.0.dev20261027",
+    ),
+    # What it declares beyond these is for its environments and its loop.
+    alone=("dreamerv3==1.5.0",),
+)
+
 
 def sequences(*, discrete: bool, same_size: bool) -> Mapping[str, np.ndarray]:
     """Make the batch: random observations, actions and rewards, an episode begun in each sequence.
@@ -78,12 +94,13 @@ def sequences(*, discrete: bool, same_size: bool) -> Mapping[str, np.ndarray]:
 def _against(
     peer: str, case: str, bar: float, *, discrete: bool = True, one_core: bool = False
 ) -> Comparison:
-    same_size = case != "xs"
+    same_size = case.startswith("nature")
+    script, needs = ("authors", AUTHORS) if case == "update" else ("sheeprl", SHEEPRL)
     return Comparison(
         algorithm=ALGORITHM,
         problem=f"update, size1m, {_BATCH}x{_LENGTH}, horizon {_HORIZON}, {_NAMES[discrete]}",
         ours=Side("dreamer", _FOLDER / "ours.py", "update"),
-        peer=Side(peer, _FOLDER / "sheeprl.py", case, SHEEPRL),
+        peer=Side(peer, _FOLDER / f"{script}.py", case, needs),
         inputs=functools.partial(sequences, discrete=discrete, same_size=same_size),
         tolerance=0.0,
         bar=bar,
@@ -96,6 +113,7 @@ def _on(*, one_core: bool) -> tuple[Comparison, ...]:
         _against("sheeprl's 2025, 1M", "nature", 3.0, one_core=one_core),
         _against("sheeprl's 2025, 1M", "nature", 3.0, discrete=False, one_core=one_core),
         _against("sheeprl's 2023, XS, 3.16M parameters", "xs", 3.0, one_core=one_core),
+        _against("the authors' 2023, .63M parameters", "update", 1.0, one_core=one_core),
     )
 
 
