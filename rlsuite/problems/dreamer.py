@@ -30,7 +30,7 @@ PENDULUM = Config(
     replay_size=10_000,
     evaluation_length=200,
     model=_MARKOV,
-    behaviour=Behaviour(gradient="dynamics", discount=0.99, policy_layers=2),
+    behaviour=Behaviour(gradient="dynamics", discount=0.99, policy_layers=2, starts=64),
 )
 CARTPOLE = Config(
     learning_rate=1e-3,

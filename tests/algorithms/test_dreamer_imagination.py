@@ -111,8 +111,11 @@ def test_the_true_pendulum_agrees_with_finite_differences():
             counted = dynamics._replace(
                 features=lambda _, state: jax.nn.one_hot(state.inner.time, horizon)
             )
-            policy = lambda key, features, mask: features @ plan  # noqa: E731
-            found = imagine(counted, None, policy, KEY, Real(inner, timestep), horizon)
+
+            def follow(key, features, mask):
+                return features @ plan
+
+            found = imagine(counted, None, follow, KEY, Real(inner, timestep), horizon)
             return jnp.sum(found.rewards)
 
         total = jax.jit(total)
@@ -218,8 +221,13 @@ def test_the_loss_of_reinforce_is_the_explicit_sum():
     found = played(dynamics, settings, policy, values, starts, DISCRETE)
 
     of_steps = jax.random.split(KEY)[1]
-    chances = lambda x: behaviour.distribution(x @ policy, None, DISCRETE, settings)  # noqa: E731
-    act = lambda key, x, mask: chances(x).sample(key)  # noqa: E731
+
+    def chances(x):
+        return behaviour.distribution(x @ policy, None, DISCRETE, settings)
+
+    def act(key, x, mask):
+        return chances(x).sample(key)
+
     seen = imagine(dynamics, None, act, of_steps, starts, 4)
     worth = np.asarray(seen.features @ values)[..., 0]
     policy_loss, value_loss = np.zeros(6), np.zeros(6)

@@ -193,9 +193,8 @@ def test_forbidden_actions_are_never_taken():
 def losses_without_learning(**options):
     """Of two steps with an optimiser that never moves."""
     config = ppo.Config(rollout_length=8, num_epochs=2, num_minibatches=2, **options)
-    still = lambda rate, norm: optax.sgd(0.0)  # noqa: E731
     result = run(
-        functools.partial(ppo.make, optimizer=still),
+        functools.partial(ppo.make, optimizer=lambda rate, norm: optax.sgd(0.0)),
         control("MemoryChain-bsuite", memory_length=3),
         config,
         KEY,

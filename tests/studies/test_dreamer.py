@@ -210,13 +210,16 @@ def test_an_open_loop_prediction_sees_its_context_and_then_only_actions():
 
 def test_steps_to_a_return_are_counted_seed_by_seed():
     curves = efficiency.Curves(
-        np.asarray([100.0, 200.0, 300.0]), np.asarray([[0.0, 5.0, 1.0], [0.0, 1.0, 4.9]])
+        100.0 * np.arange(1, 9),
+        np.asarray([[0.0, 5, 5, 5, 5, 5, 5, 1], [5.0, 5, 5, 4.9, 5, 5, 5, 5]]),
     )
     assert efficiency.first_above(curves, 5.0).tolist() == [200.0, np.inf]
+    assert efficiency.first_above(curves, 5.0, in_a_row=4).tolist() == [200.0, 500.0]
+    assert efficiency.first_above(curves, 0.0, in_a_row=9).tolist() == [np.inf, np.inf]
     contest = efficiency.Contest("line", 4.0, 300, 2)
     slow = curves._replace(steps=10 * curves.steps)
     row = cells(efficiency._table([(contest, curves, slow)]))[0]
-    assert row[:5] == ["line", "4", "200, 300", "2,000, 3,000", "10"]
+    assert row[:5] == ["line", "4", "100, 200", "1,000, 2,000", "10"]
 
 
 def test_an_interval_covers_the_middle_of_many_seeds():
@@ -259,9 +262,9 @@ def given(name):
         truth = noise.random(shape)
         errors = open_loop.errors_of(truth, truth)._asdict()
         return {"truth": truth, "predicted": truth, **errors}
-    returns = np.linspace(-1000, -100, 4)[None] * np.ones((2, 1))
-    each = 1.0 if kind.startswith("dreamer") else 6.0
-    return {"steps": each * np.asarray([500.0, 1000.0, 1500.0, 2000.0]), "returns": returns}
+    returns = np.asarray([-1000.0, -500] + 6 * [-100]) * np.ones((2, 1))
+    each = 500.0 if kind.startswith("dreamer") else 3000.0
+    return {"steps": each * np.arange(1, 9), "returns": returns}
 
 
 @pytest.fixture(scope="module")

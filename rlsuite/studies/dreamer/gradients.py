@@ -107,11 +107,15 @@ def estimate(
     paid = discount ** jnp.arange(longest)
 
     def walk(flat: Array, key: PRNGKeyArray, start: Any) -> Any:
-        act = lambda key, seen, _: policy(unravel(flat), seen).sample(key)  # noqa: E731
+        def act(key: PRNGKeyArray, seen: Array, _: Any) -> Any:
+            return policy(unravel(flat), seen).sample(key)
+
         return imagine(dynamics, {}, act, key, start, longest)
 
     def pathwise(keys: Array, at: Any) -> Array:
-        returns = lambda flat, key: counted @ (paid * walk(flat, key, at).rewards)  # noqa: E731
+        def returns(flat: Array, key: PRNGKeyArray) -> Array:
+            return counted @ (paid * walk(flat, key, at).rewards)
+
         return jax.vmap(jax.jacrev(returns), (None, 0))(flat, keys)
 
     def by_score(keys: Array, at: Any) -> Array:
@@ -182,12 +186,15 @@ def measure(found: Fitted, chosen: Sequence[int], num_batches: int) -> Measured:
         state, timestep = problem.reset(key)
         return Real(state.inner, timestep)
 
+    def seen(key: PRNGKeyArray) -> Any:
+        return real(key).timestep.observation
+
     def of(estimator: str, batches: int, stream: int) -> Any:
         def one(model: Any, theta: Any, key: PRNGKeyArray) -> Estimate:
             dynamics, starts = true, real
             if model is not None:
                 dynamics = models.frozen(learned, model, problem.actions).dynamics
-                starts = lambda key: real(key).timestep.observation  # noqa: E731
+                starts = seen
             return estimate(
                 dynamics,
                 policy,

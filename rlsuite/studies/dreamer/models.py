@@ -190,8 +190,11 @@ class Dimmed:
 
     def sample(self, key: PRNGKeyArray) -> Any:
         """A draw."""
-        pull = lambda mode, draw: mode + self.noise * (draw - mode)  # noqa: E731
-        return jax.tree.map(pull, self.mode(), self.whole.sample(key))
+        return jax.tree.map(
+            lambda mode, draw: mode + self.noise * (draw - mode),
+            self.mode(),
+            self.whole.sample(key),
+        )
 
     def mean(self) -> Any:
         """The distribution's mean."""

@@ -5,14 +5,12 @@ actions, for forty-five steps; every latent is drawn from the prior, and the dec
 """
 
 import dataclasses
-import io
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Float, PRNGKeyArray
 
 from rlsuite.algorithms.dreamer import Config, Model
 from rlsuite.algorithms.dreamer.agent import Row
@@ -22,10 +20,10 @@ from rlsuite.configuration import to_json
 from rlsuite.core import run
 from rlsuite.envs import pendulum_pixels
 from rlsuite.envs.control import Control, control
-from rlsuite.io.reports import Picture, Section, picture
+from rlsuite.io.reports import Section, picture
 from rlsuite.io.stages import Stages
 from rlsuite.io.tables import Table, table
-from rlsuite.studies.dreamer import models
+from rlsuite.studies.dreamer import models, strips
 from rlsuite.studies.dreamer.summaries import BLUE, GREY, ORANGE, plain
 
 if TYPE_CHECKING:
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
 CONTEXT, LENGTH = 5, 50
 _NUM_TESTS, _NUM_SHOWN = 64, 4
 _SHOWN = (1, 5, 15, 30, 45)
-_STRIP = (0, 4, 5, 8, 12, 16, 22, 28, 34, 42, 49)
-_ZOOM = 4
 
 _VECTOR = Config(
     learning_rate=1e-3,
@@ -245,13 +241,15 @@ def section(sizes: Sizes, stages: Stages) -> Section:
             ),
             picture(
                 "open-loop-strip",
-                draw_strip(seen),
+                strips.draw(seen.truth, seen.predicted, CONTEXT),
                 f"Two new episodes, the truth above what is decoded: {CONTEXT} pictures are seen, "
                 f"the others follow from actions alone.",
             ),
-            animation(
+            strips.animation(
                 "open-loop",
-                seen,
+                seen.truth,
+                seen.predicted,
+                CONTEXT,
                 "The truth above the prediction; the frame is green while the model looks.",
             ),
         ],
@@ -333,74 +331,3 @@ def draw_lines(found: Found) -> "Figure":
         axes.set_ylabel(name)
     panels[0, 0].legend(frameon=False)
     return figure
-
-
-def draw_strip(found: Found, times: Sequence[int] = _STRIP) -> "Figure":
-    """Pictures, true and predicted, side by side over time.
-
-    Args:
-        found: Predictions of pictures.
-        times: Which time steps.
-
-    Returns:
-        The figure.
-    """
-    from matplotlib.figure import Figure
-
-    rows = [
-        frames for pair in zip(found.truth[:2], found.predicted[:2], strict=True) for frames in pair
-    ]
-    figure = Figure(figsize=(len(times) * 0.95 + 0.7, 4.2), layout="constrained")
-    panels = figure.subplots(len(rows), len(times))
-    for line, frames, name in zip(panels, rows, ("truth", "model") * 2, strict=True):
-        for axes, time in zip(line, times, strict=True):
-            axes.imshow(np.clip(frames[time], 0, 1))
-            axes.set(xticks=[], yticks=[])
-            looked = name == "model" and time < CONTEXT
-            axes.spines[:].set(color="#059669" if looked else "0.8", linewidth=2 if looked else 1)
-        line[0].set_ylabel(name)
-    for axes, time in zip(panels[0], times, strict=True):
-        axes.set_title(f"{time - CONTEXT + 1:+d}", fontsize=9)
-    return figure
-
-
-def animation(name: str, found: Found, caption: str) -> Picture:
-    """A GIF of all shown episodes, the truth above the prediction.
-
-    Args:
-        name: Its file's name.
-        found: Predictions of pictures.
-        caption: What it shows.
-
-    Returns:
-        The picture.
-    """
-    from PIL import Image
-
-    frames = [Image.fromarray(_frame(found, time)) for time in range(found.truth.shape[1])]
-    buffer = io.BytesIO()
-    # 80 ms a picture: a little slower than the pendulum's 50, to let the eye compare.
-    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=80, loop=0)
-    return Picture(name, buffer.getvalue(), caption)
-
-
-def _frame(found: Found, time: int) -> np.ndarray:
-    """One picture of the animation."""
-    looks = np.asarray((5, 150, 105) if time < CONTEXT else (220, 104, 3), np.uint8)
-    framed: Callable[[np.ndarray, Any], np.ndarray] = lambda image, colour: _bordered(  # noqa: E731
-        np.kron(np.round(np.clip(image, 0, 1) * 255), np.ones((_ZOOM, _ZOOM, 1))), colour
-    )
-    grey = np.asarray((200, 200, 205), np.uint8)
-    lines = [
-        np.concatenate([framed(image, colour) for image in frames[:, time]], axis=1)
-        for frames, colour in ((found.truth, grey), (found.predicted, looks))
-    ]
-    return np.concatenate(lines).astype(np.uint8)
-
-
-def _bordered(image: np.ndarray, colour: Array | np.ndarray) -> np.ndarray:
-    """A picture in a frame."""
-    height, width = image.shape[:2]
-    framed = np.ones((height + 8, width + 8, 3)) * np.asarray(colour)
-    framed[4:-4, 4:-4] = image
-    return framed
