@@ -1,21 +1,19 @@
 """Problems for learning in imagination: classic control, grids, and a probe."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+import functools
 
 from rlsuite.algorithms import dreamer
 from rlsuite.algorithms.dreamer import Behaviour, Config, Model
-from rlsuite.envs.control import Control, control
+from rlsuite.envs.control import control
 from rlsuite.problems.episodes import (
-    between,
     corridor,
     corridor_returns,
     draw_frames,
     draw_lines,
-    play,
+    problem_of,
 )
-from rlsuite.registry import Entry, Problem
+from rlsuite.registry import Entry
 
 _RECURRENT = Model(deter=128, stoch=16, classes=8, blocks=4, hidden=64, units=64, layers=2)
 _MARKOV = Model(kind="markov", layers=2, units=64)
@@ -79,34 +77,22 @@ _CORRIDOR = Config(
 )
 
 
-def _drawn(how: Callable[..., Any]) -> Callable[[Control, Config, dreamer.State], Any]:
-    """A picture of an episode of the most probable actions."""
-
-    def draw(problem: Control, config: Config, state: dreamer.State) -> Any:
-        act = dreamer.make(problem, config).act
-        assert act is not None
-        return how(play(problem, act, state, config.evaluation_length))
-
-    return draw
-
-
 def _steps(config: Config, acted: int) -> int:
     """How many steps of the algorithm make so many time steps."""
     each = config.num_environments * config.steps_per_update
     return (acted - config.num_environments * config.prefill) // each
 
 
-_PENDULUM = Problem(
-    build=lambda: control("Pendulum-v1"),
+_problem = functools.partial(problem_of, dreamer.make)
+
+_PENDULUM = _problem(
+    lambda: control("Pendulum-v1"),
+    draw_lines,
     num_steps=_steps(PENDULUM, 6000),
     config=PENDULUM,
     summary="a pendulum is swung up along gradients through a Markov model; 6,000 steps",
-    score="episode_return",
-    higher_is_better=True,
     reference=-250.0,
     reference_source="what our PPO holds from 12,288 steps on",
-    baselines=between(None),
-    draw=_drawn(draw_lines),
     quick=True,
     quick_steps=_steps(PENDULUM, 2000),
 )
@@ -124,47 +110,38 @@ ENTRY = Entry(
             summary="the same in a recurrent model with latents",
             quick=False,
         ),
-        "cartpole": Problem(
-            build=lambda: control("CartPole-v1"),
+        "cartpole": _problem(
+            lambda: control("CartPole-v1"),
+            draw_lines,
+            best=500.0,
             num_steps=_steps(CARTPOLE, 15_000),
             config=CARTPOLE,
             summary="a pole is balanced on a cart, dreamt in a Markov model; 15,000 steps",
-            score="episode_return",
-            higher_is_better=True,
             reference=475.0,
             reference_source="the return at which gymnasium calls it solved",
-            baselines=between(500.0),
-            draw=_drawn(draw_lines),
         ),
-        "catch": Problem(
-            build=lambda: control("Catch-bsuite"),
+        "catch": _problem(
+            lambda: control("Catch-bsuite"),
+            draw_frames,
+            best=1.0,
             num_steps=_steps(CATCH, 20_000),
             config=CATCH,
             summary="a falling ball is caught, dreamt in latents; 20,000 steps",
-            score="episode_return",
-            higher_is_better=True,
-            baselines=between(1.0),
-            draw=_drawn(draw_frames),
         ),
-        "breakout": Problem(
-            build=lambda: control("Breakout-MinAtar"),
+        "breakout": _problem(
+            lambda: control("Breakout-MinAtar"),
+            draw_frames,
             num_steps=_steps(BREAKOUT, 100_000),
             config=BREAKOUT,
             summary="bricks are broken on a grid of 10 x 10, dreamt in latents; 100,000 steps",
-            score="episode_return",
-            higher_is_better=True,
-            baselines=between(None),
-            draw=_drawn(draw_frames),
         ),
-        "corridor": Problem(
-            build=corridor,
+        "corridor": _problem(
+            corridor,
+            draw_lines,
+            baselines=corridor_returns,
             num_steps=200,
             config=_CORRIDOR,
             summary="four cells in a row, and a reward at the end",
-            score="episode_return",
-            higher_is_better=True,
-            baselines=corridor_returns,
-            draw=_drawn(draw_lines),
         ),
     },
     probe="corridor",

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
+from rlsuite.core import Algorithm
 from rlsuite.envs.control import Control
+from rlsuite.registry import Problem
 
 _CELLS, _LIMIT, _STEP_COST = 4, 8, 0.1
 
@@ -91,6 +93,36 @@ def between(best: float | None) -> Callable[[Control], Mapping[str, float]]:
         return found if best is None else {**found, "optimal": best}
 
     return baselines
+
+
+def problem_of(
+    make: Callable[[Control, Any], Algorithm],
+    build: Callable[[], Control],
+    draw: Callable[["Episode"], Any],
+    *,
+    best: float | None = None,
+    **how: Any,
+) -> Problem:
+    """A problem whose score is the return of the most probable actions, with random ones beside it.
+
+    Args:
+        make: The algorithm.
+        build: Makes the environment.
+        draw: ``draw_lines`` or ``draw_frames``; of an episode of the most probable actions.
+        best: The best return, or None.
+        how: The other arguments of ``registry.Problem``.
+
+    Returns:
+        The problem.
+    """
+
+    def drawn(problem: Control, config: Any, state: Any) -> Any:
+        act = make(problem, config).act
+        assert act is not None
+        return draw(play(problem, act, state))
+
+    how = {"baselines": between(best), **how}
+    return Problem(build=build, score="episode_return", higher_is_better=True, draw=drawn, **how)
 
 
 class Episode(NamedTuple):

@@ -1,19 +1,17 @@
 """Problems for policies that learn from rewards: classic control, grids, memory, and a probe."""
 
-from collections.abc import Callable
-from typing import Any
+import functools
 
 from rlsuite.algorithms import ppo
-from rlsuite.envs.control import Control, control
+from rlsuite.envs.control import control
 from rlsuite.problems.episodes import (
-    between,
     corridor,
     corridor_returns,
     draw_frames,
     draw_lines,
-    play,
+    problem_of,
 )
-from rlsuite.registry import Entry, Problem
+from rlsuite.registry import Entry
 
 CARTPOLE = ppo.Config(learning_rate=1e-3, num_epochs=10, annealing_steps=195)
 """The default, which is purejaxrl's, with a higher rate and more passes."""
@@ -54,84 +52,61 @@ _CORRIDOR = ppo.Config(
 )
 
 
-def _drawn(how: Callable[..., Any]) -> Callable[[Control, ppo.Config, ppo.State], Any]:
-    """A picture of an episode of the most probable actions."""
-
-    def draw(problem: Control, config: ppo.Config, state: ppo.State) -> Any:
-        act = ppo.make(problem, config).act
-        assert act is not None
-        return how(play(problem, act, state))
-
-    return draw
-
+_problem = functools.partial(problem_of, ppo.make)
 
 ENTRY = Entry(
     name="ppo",
     make=ppo.make,
     config=ppo.Config,
     problems={
-        "cartpole": Problem(
-            build=lambda: control("CartPole-v1"),
+        "cartpole": _problem(
+            lambda: control("CartPole-v1"),
+            draw_lines,
+            best=500.0,
             num_steps=195,
             config=CARTPOLE,
             summary="a pole is balanced on a cart; 100,000 transitions",
-            score="episode_return",
-            higher_is_better=True,
             reference=475.0,
             reference_source="the return at which gymnasium calls it solved",
-            baselines=between(500.0),
-            draw=_drawn(draw_lines),
             quick=True,
         ),
-        "pendulum": Problem(
-            build=lambda: control("Pendulum-v1"),
+        "pendulum": _problem(
+            lambda: control("Pendulum-v1"),
+            draw_lines,
             num_steps=60,
             config=PENDULUM,
             summary="a pendulum is swung up; 61,000 transitions",
-            score="episode_return",
-            higher_is_better=True,
-            baselines=between(None),
-            draw=_drawn(draw_lines),
         ),
-        "catch": Problem(
-            build=lambda: control("Catch-bsuite"),
+        "catch": _problem(
+            lambda: control("Catch-bsuite"),
+            draw_frames,
+            best=1.0,
             num_steps=40,
             config=CATCH,
             summary="a falling ball is caught; 20,000 transitions",
-            score="episode_return",
-            higher_is_better=True,
-            baselines=between(1.0),
-            draw=_drawn(draw_frames),
         ),
-        "breakout": Problem(
-            build=lambda: control("Breakout-MinAtar"),
+        "breakout": _problem(
+            lambda: control("Breakout-MinAtar"),
+            draw_frames,
             num_steps=1000,
             config=BREAKOUT,
             summary="bricks are broken on a grid of 10 x 10; a million transitions",
-            score="episode_return",
-            higher_is_better=True,
-            baselines=between(None),
-            draw=_drawn(draw_frames),
         ),
-        "memory": Problem(
-            build=lambda: control("MemoryChain-bsuite", memory_length=10),
+        "memory": _problem(
+            lambda: control("MemoryChain-bsuite", memory_length=10),
+            draw_lines,
+            best=1.0,
             num_steps=200,
             config=MEMORY,
             summary="a bit is shown, and asked for ten steps later; 100,000 transitions",
-            score="episode_return",
-            higher_is_better=True,
-            baselines=between(1.0),
-            draw=_drawn(draw_lines),
         ),
-        "corridor": Problem(
-            build=corridor,
+        "corridor": _problem(
+            corridor,
+            draw_lines,
+            baselines=corridor_returns,
             num_steps=60,
             config=_CORRIDOR,
             summary="four cells in a row, and a reward at the end",
-            score="episode_return",
-            higher_is_better=True,
-            baselines=corridor_returns,
-            draw=_drawn(draw_lines),
         ),
     },
     probe="corridor",
