@@ -31,12 +31,13 @@ _PROGRAM = "python -m rlsuite.problems.dm_control"
 
 SMALL = Config(
     learning_rate=1e-3,
+    value_learning_rate=3e-3,
     warmup=100,
     sequence_length=16,
     prefill=1000,
     steps_per_update=2,
-    model=Model(kind="markov", layers=2, units=128, heads="normal"),
-    behaviour=Behaviour(gradient="dynamics", discount=0.99, policy_layers=2, starts=128),
+    model=Model(kind="markov", layers=2, units=128),
+    behaviour=Behaviour(gradient="dynamics", discount=0.99, policy_layers=2, starts=64),
     evaluation_episodes=4,
     evaluation_length=500,
 )

@@ -61,11 +61,6 @@ def nature(inputs: Inputs) -> Prepared:
     return run, lambda _: _counts(inputs, parameters)
 
 
-def nature_compiled(inputs: Inputs) -> Prepared:
-    """The same, its losses through ``torch.compile``, which is an option of its configuration."""
-    return nature({**inputs, "compile": np.asarray(True)})
-
-
 def xs(inputs: Inputs) -> Prepared:
     """The version of 2023 at its size ``XS``."""
     config = _config(inputs, "dreamer_v3", "dreamer_v3_XS")
@@ -109,8 +104,7 @@ def _config(inputs: Inputs, experiment: str, algorithm: str) -> Any:
         "algo.cnn_keys.decoder=[]",
         "algo.mlp_keys.encoder=[state]",
         "algo.mlp_keys.decoder=[state]",
-        f"algo.compile.enabled={'compile' in inputs}",
-        "algo.compile.mode=default",
+        "algo.compile.enabled=False",
     ]
     with hydra.initialize_config_module("sheeprl.configs", version_base="1.3"):
         config = hydra.compose("config", overrides)
