@@ -39,11 +39,11 @@ FULL = Sizes(
     sweep=sweep.Sizes((0.0, 0.5, 0.95, 1.0), (1, 3, 7, 15), 1000, 2),
 )
 QUICK = Sizes(
-    contests=(Contest("pendulum", -250.0, 2000, 2),),
-    frozen=exploitation.Sizes((200, 1000), ("one model",), 600, 200, 2),
-    num_batches=4,
-    open_loop=open_loop.Sizes(300, 60, 16),
-    sweep=sweep.Sizes((0.5, 0.95), (3, 15), 300, 1),
+    contests=(Contest("pendulum", -250.0, 2300, 1),),
+    frozen=exploitation.Sizes((200, 1000), ("one model",), 400, 100, 2),
+    num_batches=3,
+    open_loop=open_loop.Sizes(200, 40, 16),
+    sweep=sweep.Sizes((0.5, 0.95), (2, 7), 200, 1),
 )
 
 

@@ -189,8 +189,8 @@ def measure(found: Fitted, chosen: Sequence[int], num_batches: int) -> Measured:
     def seen(key: PRNGKeyArray) -> Any:
         return real(key).timestep.observation
 
-    def of(estimator: str, batches: int, stream: int) -> Any:
-        def one(model: Any, theta: Any, key: PRNGKeyArray) -> Estimate:
+    def of(estimator: str) -> Any:
+        def one(model: Any, stream: int, theta: Any, key: PRNGKeyArray) -> Estimate:
             dynamics, starts = true, real
             if model is not None:
                 dynamics = models.frozen(learned, model, problem.actions).dynamics
@@ -202,19 +202,23 @@ def measure(found: Fitted, chosen: Sequence[int], num_batches: int) -> Measured:
                 starts,
                 jax.random.fold_in(key, stream),
                 estimator=estimator,
-                num_batches=batches,
+                num_batches=num_batches,
                 discount=config.behaviour.discount,
             )
 
-        return jax.jit(jax.vmap(one))
+        return jax.jit(jax.vmap(one, (0, None, 0, 0)))
 
-    reference = of("dynamics", _REFERENCE * num_batches, 0)(None, policies, keys)
-    truth = jnp.mean(reference.means, axis=1)
+    through = of("dynamics")
+    streams = len(ESTIMATORS) + 1 + np.arange(_REFERENCE)
+    references = [through(None, stream, policies, keys).means for stream in streams]
+    truth = jnp.mean(jnp.concatenate(references, axis=1), axis=1)
     worlds = [None, *(jax.tree.map(lambda x, i=i: x[i], found.states.params) for i in chosen)]
     measured: list[list[Any]] = []
     for stream, estimator in enumerate(ESTIMATORS, 1):
-        sampled = of(estimator, num_batches, stream)
-        measured.append([_against(sampled(model, policies, keys), truth) for model in worlds])
+        sampled = through if estimator == "dynamics" else of(estimator)
+        measured.append(
+            [_against(sampled(model, stream, policies, keys), truth) for model in worlds]
+        )
     stacked = jax.tree.map(lambda *xs: np.stack(xs), *[_stacked(row) for row in measured])
     return Measured(*(np.swapaxes(x, 0, 1) for x in stacked))
 
