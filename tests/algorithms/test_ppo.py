@@ -16,7 +16,7 @@ from rlsuite.algorithms.ppo import experience, normalization
 from rlsuite.envs.control import Actions, Control, control
 from rlsuite.nets import Network
 from rlsuite.nets.recurrent import gru
-from rlsuite.problems.ppo import CARTPOLE, PENDULUM, corridor
+from rlsuite.problems.ppo import ENTRY, PENDULUM, corridor
 
 KEY = jax.random.key(7)
 WEIGHTS = {"clip": 0.2, "value_weight": 0.5, "entropy_weight": 0.01}
@@ -359,20 +359,22 @@ def test_networks_that_do_not_fit_are_refused():
 
 
 def test_cartpole_is_learned_and_held():
-    """All of the last three evaluations, after 51,000 transitions."""
-    config = ppo.Config(**{**vars(CARTPOLE), "annealing_steps": 100})
+    """In the last three evaluations of 100,000 transitions, by most of eight seeds, and at last."""
+    problem = ENTRY.problems["cartpole"]
     result = run(
         ppo.make,
-        control("CartPole-v1"),
-        config,
+        problem.build(),
+        problem.config,
         jax.random.key(0),
-        100,
-        evaluate_every=10,
-        chunk_length=10,
+        problem.num_steps,
+        num_seeds=8,
+        evaluate_every=13,
+        chunk_length=13,
         progress=False,
     )
-    assert np.all(result.evaluations.episode_return[-3:] >= 475)
-    assert result.metrics.episode_return[-1] > 200
+    returns = result.evaluations.episode_return
+    assert np.sum(np.all(returns[:, -3:] >= 475, axis=1)) >= 6
+    assert np.mean(returns[:, -1]) >= 475
 
 
 def test_a_memory_learns_what_none_can():
