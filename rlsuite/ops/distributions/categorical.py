@@ -97,12 +97,7 @@ class OneHotCategorical:
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "... classes"]:
         """A one-hot draw, with the gradient of the probabilities."""
-        # By the inverse of the distribution function, with one random number where Gumbel's trick
-        # takes one, and two logarithms, for each class.
-        below = jnp.cumsum(self.probs, axis=-1)
-        uniform = jax.random.uniform(key, self.logits.shape[:-1], self.logits.dtype)
-        drawn = uniform[..., None] * below[..., -1:]
-        return self._one_hot(jnp.sum(below <= drawn, axis=-1))
+        return self._one_hot(jax.random.categorical(key, self.logits))
 
     def mode(self) -> Float[Array, "... classes"]:
         """The likeliest class, with the gradient of the probabilities."""
