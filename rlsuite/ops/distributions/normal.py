@@ -107,6 +107,14 @@ class TanhNormal:
         """A draw, tanh(loc + scale ε)."""
         return jnp.tanh(self.base.sample(key))
 
+    def sample_with_log_prob(
+        self, key: PRNGKeyArray
+    ) -> tuple[Float[Array, "... dimension"], Float[Array, "..."]]:
+        """A draw and its log density, which is exact where the tangent rounds to ±1."""
+        before = self.base.sample(key)
+        log_prob = self.base.log_prob(before) - jnp.sum(_log_slope(before), axis=-1)
+        return jnp.tanh(before), log_prob
+
     def mean(self) -> Float[Array, "... dimension"]:
         """The mean, by quadrature as in ``entropy``."""
         return self._expectation(jnp.tanh)

@@ -130,7 +130,7 @@ class SymexpTwoHot:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class SquaredError:
-    """A prediction scored by its squared error: images.
+    """A prediction scored by its squared error: images, actions that are not drawn.
 
     Attributes:
         prediction: ``[..., *event]``.
@@ -146,6 +146,11 @@ class SquaredError:
 
     prediction: Any
     event_axes: int = dataclasses.field(default=1, metadata={"static": True})
+
+    def sample(self, key: PRNGKeyArray) -> Float[Array, "..."]:
+        """The prediction."""
+        del key
+        return self.prediction
 
     def mean(self) -> Float[Array, "..."]:
         """The prediction."""
