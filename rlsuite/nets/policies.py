@@ -115,7 +115,7 @@ def twin_critic(hidden_sizes: Sequence[int]) -> Network:
         joined = jnp.concatenate(inputs, axis=-1)
         return tuple(one.init(of_one, joined) for of_one in jax.random.split(key))
 
-    def apply(params: Params, inputs: Any) -> Float[Array, "critic *batch"]:
+    def apply(params: Params, inputs: Any) -> Float[Array, "critic ..."]:
         joined = jnp.concatenate(inputs, axis=-1)
         # Matrices, one after the other: XLA on CPUs is slow with products of higher rank.
         flat = joined.reshape(-1, joined.shape[-1])

@@ -73,8 +73,8 @@ def advantage_weights(
 
 
 def log_integral(
-    values: Float[Array, "number *batch"], log_densities: Float[Array, "number *batch"]
-) -> Float[Array, "*batch"]:
+    values: Float[Array, "number ..."], log_densities: Float[Array, "number ..."]
+) -> Float[Array, "..."]:
     """The soft maximum log ∫ exp Q(a) da, estimated by importance sampling; see the module.
 
     Args:
