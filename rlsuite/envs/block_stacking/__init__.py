@@ -1,0 +1,40 @@
+"""Four blocks, a gripper, and the constraints "block i stands on block j".
+
+``world`` is what happens and what is measured, ``expert`` demonstrates single stackings, and
+``drawing`` shows them.
+"""
+
+from rlsuite.envs.block_stacking.drawing import animate, draw
+from rlsuite.envs.block_stacking.expert import demonstrations
+from rlsuite.envs.block_stacking.world import (
+    PAIRS,
+    STATES,
+    BlockStacking,
+    EnvParams,
+    EnvState,
+    block_stacking,
+    chain,
+    heights,
+    holds,
+    move,
+    obeyed,
+    pair,
+)
+
+__all__ = [
+    "PAIRS",
+    "STATES",
+    "BlockStacking",
+    "EnvParams",
+    "EnvState",
+    "animate",
+    "block_stacking",
+    "chain",
+    "demonstrations",
+    "draw",
+    "heights",
+    "holds",
+    "move",
+    "obeyed",
+    "pair",
+]
