@@ -24,6 +24,10 @@ _OWN = (
     "rlsuite.problems.task_clustering",
     "rlsuite.problems.dreamer",
     "rlsuite.problems.ppo",
+    "rlsuite.problems.decision_diffuser",
+    "rlsuite.problems.behaviour_cloning",
+    "rlsuite.problems.iql",
+    "rlsuite.problems.cql",
 )
 _OWN_STUDIES = (
     "rlsuite.studies.objectworld",

@@ -1,0 +1,38 @@
+"""Problems for behaviour cloning: a point, led by an expert or mostly led astray."""
+
+from rlsuite.algorithms import behaviour_cloning
+from rlsuite.problems.offline import POINT_LENGTH, problem_of
+from rlsuite.registry import Entry
+
+_POINT = behaviour_cloning.Config(
+    learning_rate=3e-3,
+    batch_size=64,
+    hidden_sizes=(32, 32),
+    evaluation_episodes=1,
+    evaluation_length=POINT_LENGTH,
+)
+
+ENTRY = Entry(
+    name="bc",
+    make=behaviour_cloning.make,
+    config=behaviour_cloning.Config,
+    problems={
+        "point-expert": problem_of(
+            behaviour_cloning.make,
+            share=1.0,
+            num_steps=200,
+            config=_POINT,
+            summary="a point in the plane, whose 200 episodes are headed for its goal",
+        ),
+        "point-mixed": problem_of(
+            behaviour_cloning.make,
+            share=0.3,
+            num_steps=200,
+            config=_POINT,
+            summary="the same point, of whose episodes 70 % are headed the other way",
+        ),
+    },
+    probe="point-expert",
+    summary="Policies from what was done, by maximum likelihood.",
+    citation="Pomerleau 1988.",
+)
