@@ -48,6 +48,7 @@ class Recorder:
     """Walks through environments of vectors.
 
     Attributes:
+        observation: What is seen now.
         observation_size: n.
         action_size: m.
         num_environments: How many walk side by side.
@@ -74,7 +75,7 @@ class Recorder:
         self._low, self._high = taken.low, taken.high
         self.observation_size, self.action_size = seen.shape[0], taken.shape[0]
         self.num_environments = num_environments
-        self._now: np.ndarray = self._environments.reset(seed=seed)[0].astype(np.float32)
+        self.observation: np.ndarray = self._environments.reset(seed=seed)[0].astype(np.float32)
 
     def walk(self, choose: Choose, length: int) -> Rows:
         """Walk on, from where the environments stand.
@@ -90,13 +91,13 @@ class Recorder:
         return jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
 
     def _step(self, choose: Choose) -> Rows:
-        seen = self._now
+        seen = self.observation
         actions, beside = choose(seen)
         share = (np.clip(actions, -1, 1) + 1) / 2
         scaled = self._low + share * (self._high - self._low)
         now, rewards, terminals, cut, told = self._environments.step(scaled)
-        self._now = now.astype(np.float32)
-        ends, following = terminals | cut, self._now
+        self.observation = now.astype(np.float32)
+        ends, following = terminals | cut, self.observation
         if ends.any():
             following = following.copy()
             following[ends] = np.stack(list(told["final_obs"][ends]))

@@ -18,7 +18,6 @@ References:
     optimization. ICLR blog track 2022.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -27,17 +26,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rlsuite.algorithms.ppo import experience, learning, networks
-from rlsuite.algorithms.ppo.experience import Experience
+from rlsuite.algorithms.ppo import experience, networks
 from rlsuite.algorithms.ppo.networks import ActorCritic
-from rlsuite.algorithms.ppo.normalization import (
-    Rewards,
-    merge,
-    moments,
-    normalize,
-    scale_rewards,
-)
 from rlsuite.algorithms.ppo.state import Config, Evaluation, Metrics, State
+from rlsuite.algorithms.ppo.update import begin, learner
 from rlsuite.core import Algorithm
 from rlsuite.envs.control import Control, Timestep
 from rlsuite.nets import recurrent
@@ -118,31 +110,13 @@ def make(
     """
     net = default_network(problem, config) if network is None else network
     _check(problem, config, net)
-    loss = functools.partial(
-        learning.loss,
-        net,
-        problem.actions,
-        clip=config.clip,
-        value_weight=config.value_weight,
-        entropy_weight=config.entropy_weight,
-        clip_values=config.clip_values,
-    )
-    transformation = optimizer(_rate(config), config.max_gradient_norm)
+    transformation = optimizer(rate(config), config.max_gradient_norm)
+    learn = learner(problem.actions, config, net, transformation)
 
     def init(key: PRNGKeyArray) -> State:
         of_walkers, of_network = jax.random.split(key)
         walkers = experience.start(problem, net, of_walkers, config.num_envs)
-        example = jax.tree.map(lambda leaf: leaf[0], walkers.observation)
-        params = net.init(of_network, example)
-        seen = jax.tree.map(lambda leaf: moments(leaf.shape), example)
-        return State(
-            params=params,
-            optimizer=transformation.init(params),
-            walkers=walkers,
-            last=jnp.zeros(2),
-            observations=seen if config.normalize_observations else None,
-            rewards=Rewards.unseen(config.num_envs) if config.normalize_rewards else None,
-        )
+        return begin(config, net, transformation, of_network, walkers)
 
     def step(key: PRNGKeyArray, state: State) -> tuple[State, Metrics]:
         of_walk, of_passes = jax.random.split(key)
@@ -155,28 +129,7 @@ def make(
             state.walkers,
             config.rollout_length,
         )
-        seen, rewards, scaled = _normalized(config, state, happened)
-        values, advantages = experience.estimate(
-            net,
-            state.params,
-            scaled,
-            walkers.carry,
-            discount=config.discount,
-            lambda_=config.lambda_,
-        )
-        (params, optimizer_state), losses = learning.improve(
-            loss,
-            transformation,
-            of_passes,
-            (state.params, state.optimizer),
-            _sequences(net, state.walkers.carry, scaled, values, advantages),
-            num_epochs=config.num_epochs,
-            num_minibatches=config.num_minibatches,
-        )
-        losses = jax.tree.map(jnp.mean, losses)
-        last = _finished(state.last, happened)
-        state = State(params, optimizer_state, walkers, last, seen, rewards)
-        return state, Metrics(losses, _explained_variance(values, advantages), *last)
+        return learn(of_passes, state, walkers, happened)
 
     def act(
         key: PRNGKeyArray | None, state: State, observation: Any, carry: Any
@@ -240,70 +193,20 @@ def _check(problem: Control, config: Config, network: ActorCritic) -> None:
         )
 
 
-def _rate(config: Config) -> Any:
-    """The learning rate, or a schedule of it over the optimiser's steps."""
+def rate(config: Config) -> Any:
+    """The learning rate, or a schedule of it over the optimiser's steps.
+
+    Args:
+        config: The hyperparameters.
+
+    Returns:
+        What optax takes for a learning rate.
+    """
     if config.annealing_steps is None:
         return config.learning_rate
     per_step, steps = config.num_epochs * config.num_minibatches, config.annealing_steps
 
-    def rate(count: Array) -> Array:
+    def annealed(count: Array) -> Array:
         return config.learning_rate * jnp.maximum(1.0 - (count // per_step) / steps, 0.0)
 
-    return rate
-
-
-def _normalized(config: Config, state: State, happened: Experience) -> tuple[Any, Any, Experience]:
-    """What has been seen by now of observations and of rewards, and the normalised experience.
-
-    Observations are normalised as they were when the policy acted on them.
-    """
-    seen, rewards, scaled = state.observations, state.rewards, happened.rewards
-    if rewards is not None:
-        rewards, scaled = scale_rewards(rewards, scaled, happened.ends, config.discount)
-    if seen is not None:
-        flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), happened.observations)
-        seen = jax.tree.map(lambda new, old: merge(old, new), flat, seen)
-    return (
-        seen,
-        rewards,
-        happened._replace(
-            observations=normalize(state.observations, happened.observations),
-            next_observations=normalize(state.observations, happened.next_observations),
-            rewards=scaled,
-        ),
-    )
-
-
-def _sequences(
-    network: ActorCritic,
-    carry: Any,
-    happened: Experience,
-    values: Float[Array, "time environment"],
-    advantages: Float[Array, "time environment"],
-) -> tuple[Any, learning.Batch]:
-    """What is learned from: whole sequences with a memory, single transitions without."""
-    batch = learning.Batch(
-        observations=happened.observations,
-        masks=happened.masks,
-        is_first=happened.is_first,
-        actions=happened.actions,
-        log_probs=happened.log_probs,
-        values=values,
-        advantages=advantages,
-    )
-    if network.is_recurrent:
-        return carry, batch
-    return carry, jax.tree.map(lambda leaf: leaf.reshape(1, -1, *leaf.shape[2:]), batch)
-
-
-def _finished(before: Float[Array, " 2"], happened: Experience) -> Float[Array, " 2"]:
-    """The mean return and length of the episodes that ended; those before, if none did."""
-    sums = jnp.stack([happened.episode_returns, happened.episode_lengths])
-    count = jnp.sum(happened.ends)
-    means = jnp.sum(sums * happened.ends, axis=(1, 2)) / jnp.maximum(count, 1)
-    return jnp.where(count > 0, means, before)
-
-
-def _explained_variance(values: Array, advantages: Array) -> Float[Array, ""]:
-    variance = jnp.var(values + advantages)
-    return jnp.where(variance > 1e-8, 1.0 - jnp.var(advantages) / jnp.maximum(variance, 1e-8), 0.0)
+    return annealed
