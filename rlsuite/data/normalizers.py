@@ -18,7 +18,7 @@ Example:
     [3.0, 7.0]
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,7 @@ _TINY = 1e-6
 """A column that varies by less than this share of its size is taken for a constant."""
 
 
+@runtime_checkable
 class Normalizer(Protocol):
     """What every one of them can do, a pytree."""
 

@@ -29,7 +29,7 @@ Act = Callable[[PRNGKeyArray, Any, Any], tuple[Float[Array, " action"], Any]]
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=["episodes", "control", "random_return", "expert_return"],
-    meta_fields=["name"],
+    meta_fields=["name", "longest"],
 )
 @dataclasses.dataclass(frozen=True)
 class Offline:
@@ -41,6 +41,7 @@ class Offline:
         control: Where policies are tried out; None if they cannot be, or only on the host.
         random_return: The mean return of random actions, whose score is 0.
         expert_return: The mean return of an expert, whose score is 100.
+        longest: How many steps the longest episode has.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Offline:
     control: Control | None
     random_return: Float[Array, ""]
     expert_return: Float[Array, ""]
+    longest: int
 
     def score(self, episode_return: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
         """Normalised scores; see the module.
@@ -103,7 +105,7 @@ def offline(
         _match("observations", episodes.observations, getattr(shown.observation, "shape", None))
         _match("actions", episodes.actions, (control.actions.size,))
     returns = (jnp.asarray(value, jnp.float32) for value in (random_return, expert_return))
-    return Offline(name, episodes, control, *returns)
+    return Offline(name, episodes, control, *returns, int(jnp.max(episodes.lengths)))
 
 
 def _match(what: str, recorded: Array, shape: tuple[int, ...] | None) -> None:

@@ -368,7 +368,7 @@ def cooled(
         >>> half.start, cooled(ancestral(cosine(10)), 0.5, of="deviation").start
         (0.5, 0.5)
     """
-    if temperature < 0:
+    if not isinstance(temperature, jax.core.Tracer) and temperature < 0:
         raise ValueError(f"temperature is {temperature}; allowed: at least 0")
     factor = temperature**0.5 if of == "variance" else temperature
     return sampler._replace(noise=factor * sampler.noise, start=factor * sampler.start)
@@ -462,7 +462,7 @@ def walk(
     start: Float[Array, "*shape"],
     *,
     known: Known | None = None,
-    bound: float | None = None,
+    bound: float | Float[Array, "..."] | None = None,
 ) -> Float[Array, "*shape"]:
     """Walk from noise to data.
 

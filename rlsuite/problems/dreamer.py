@@ -42,6 +42,7 @@ CARTPOLE = Config(
 )
 CATCH = Config(
     learning_rate=1e-3,
+    policy_learning_rate=3e-4,
     warmup=100,
     sequence_length=16,
     steps_per_update=4,
@@ -49,7 +50,8 @@ CATCH = Config(
     replay_size=20_000,
     evaluation_length=10,
     evaluation_episodes=50,
-    model=_RECURRENT,
+    # A ball on a small board is known by fewer than a nat a step.
+    model=dataclasses.replace(_RECURRENT, free_nats=0.1),
     behaviour=Behaviour(discount=0.99, entropy=1e-3, policy_layers=2, horizon=10, starts=128),
 )
 BREAKOUT = Config(

@@ -1,9 +1,9 @@
 """From observations to tokens and back, whatever their parts look like.
 
-Arrays of rank one or two are laid side by side and go through a perceptron, after symlog; pictures
-of rank three go through convolutions (images, bytes) or a plain grid encoder (floats within
-[0, 1]). The decoder predicts the mean of symlog(vector), of image/255, and the probability of every
-entry of a grid.
+Vectors, and matrices of one row, are laid side by side and go through a perceptron, after symlog;
+pictures go through convolutions (images: bytes, of rank three) or a plain grid encoder (grids:
+floats within [0, 1], of rank two or three). The decoder predicts the mean of symlog(vector), of
+image/255, and the probability of every entry of a grid.
 """
 
 import math
@@ -58,11 +58,11 @@ def parts_of(observation: Any) -> tuple[Part, ...]:
 
 def _part(leaf: Any) -> Part:
     shape = tuple(leaf.shape)
-    if len(shape) <= 2:
-        return Part("vector", shape)
     if len(shape) > 3:
         raise ValueError(f"observation has shape {shape}; allowed: at most three axes")
-    if leaf.dtype != jnp.uint8:
+    if len(shape) < 2 or math.prod(shape) == max(shape):
+        return Part("vector", shape)
+    if len(shape) == 2 or leaf.dtype != jnp.uint8:
         return Part("grid", shape)
     if shape[0] % 16 or shape[1] % 16:
         raise ValueError(f"image has shape {shape}; allowed: sides that are multiples of 16")
@@ -119,7 +119,8 @@ class Encoder(nn.Module):
             if part.kind == "image":
                 tokens.append(ImageEncoder(self.depth)(leaf.astype(jnp.float32)))
             if part.kind == "grid":
-                tokens.append(GridEncoder(4 * self.depth)(leaf))
+                grid = leaf if len(part.shape) == 3 else leaf[..., None]
+                tokens.append(GridEncoder(4 * self.depth)(grid))
         return jnp.concatenate(tokens, axis=-1)
 
 
@@ -195,7 +196,8 @@ def log_prob(decoded: Decoded, observation: Any, parts: tuple[Part, ...]) -> Flo
         if part.kind == "image":
             total += distribution.log_prob(leaf / 255)
         else:
-            total += jnp.sum(distribution.log_prob(leaf), axis=(-3, -2, -1))
+            entries = tuple(range(-len(part.shape), 0))
+            total += jnp.sum(distribution.log_prob(leaf), axis=entries)
     return total
 
 

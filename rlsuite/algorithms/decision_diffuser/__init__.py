@@ -1,0 +1,46 @@
+"""The Decision Diffuser: diffusion over states, conditions, and inverse dynamics."""
+
+from rlsuite.algorithms.decision_diffuser.acting import Planner, Walk, walk
+from rlsuite.algorithms.decision_diffuser.algorithm import (
+    Denoiser,
+    Evaluation,
+    Metrics,
+    Parameters,
+    State,
+    default_network,
+    make,
+    schedule_of,
+)
+from rlsuite.algorithms.decision_diffuser.config import (
+    Condition,
+    Config,
+    Model,
+    Planning,
+    paper,
+    released,
+)
+from rlsuite.algorithms.decision_diffuser.planning import Plan, Request, draw_plan, sampler_of
+
+__all__ = [
+    "Condition",
+    "Config",
+    "Denoiser",
+    "Evaluation",
+    "Metrics",
+    "Model",
+    "Parameters",
+    "Plan",
+    "Planner",
+    "Planning",
+    "Request",
+    "State",
+    "Walk",
+    "default_network",
+    "draw_plan",
+    "make",
+    "paper",
+    "released",
+    "sampler_of",
+    "schedule_of",
+    "walk",
+]

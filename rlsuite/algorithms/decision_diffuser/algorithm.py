@@ -1,0 +1,272 @@
+r"""The Decision Diffuser: plans are drawn from a diffusion model of states, as they are asked for.
+
+One step of the algorithm takes segments of states out of recorded episodes and learns to take noise
+off them, told or not told what they are like (:mod:`.training`); beside it, actions are learned
+from pairs of states. Acting draws a plan that begins with what was seen and is as requested, and
+follows it by the inverse dynamics (:mod:`.planning`, :mod:`.acting`).
+
+References:
+    Ajay, Du, Gupta, Tenenbaum, Jaakkola, Agrawal: Is conditional generative modeling all you need
+    for decision-making? ICLR 2023, arXiv:2211.15657.
+    Janner, Du, Tenenbaum, Levine: Planning with diffusion for flexible behavior synthesis. ICML
+    2022, arXiv:2205.09991.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from rlsuite.algorithms.decision_diffuser import acting, planning, training
+from rlsuite.algorithms.decision_diffuser.acting import Planner
+from rlsuite.algorithms.decision_diffuser.config import Config
+from rlsuite.algorithms.decision_diffuser.planning import Plan, Request
+from rlsuite.algorithms.decision_diffuser.training import Statistics
+from rlsuite.core import Algorithm
+from rlsuite.data.offline import Offline
+from rlsuite.nets.temporal_mlp import TemporalMLP
+from rlsuite.nets.temporal_unet import InverseDynamics, TemporalUNet
+from rlsuite.ops import diffusion
+
+Params = Any
+
+
+class Parameters(NamedTuple):
+    """Those of the two networks.
+
+    Attributes:
+        denoiser: Of the network that takes noise off.
+        inverse: Of the inverse dynamics.
+    """
+
+    denoiser: Params
+    inverse: Params
+
+
+class State(NamedTuple):
+    """What is carried from step to step.
+
+    Attributes:
+        params: What is trained.
+        average: What plans.
+        optimizer: The optimiser's state.
+        updates: How many there were.
+        statistics: What was computed of the data at the beginning.
+    """
+
+    params: Parameters
+    average: Parameters
+    optimizer: Any
+    updates: Int[Array, ""]
+    statistics: Statistics
+
+
+class Metrics(NamedTuple):
+    """Of an update.
+
+    Attributes:
+        denoising_loss: Mean squared error of what is predicted.
+        inverse_loss: Mean squared error of the actions.
+    """
+
+    denoising_loss: Float[Array, ""]
+    inverse_loss: Float[Array, ""]
+
+
+class Evaluation(NamedTuple):
+    """Of plans followed in an environment.
+
+    Attributes:
+        episode_return: The mean return.
+        score: The same, normalised.
+    """
+
+    episode_return: Float[Array, ""]
+    score: Float[Array, ""]
+
+
+def schedule_of(config: Config) -> diffusion.Schedule:
+    """How noise grows.
+
+    Args:
+        config: The hyperparameters.
+
+    Returns:
+        The schedule.
+    """
+    if config.model.schedule == "cosine":
+        return diffusion.cosine(config.model.diffusion_steps)
+    return diffusion.linear(config.model.diffusion_steps)
+
+
+class Denoiser(NamedTuple):
+    """A network that takes noise off, as two pure functions.
+
+    Attributes:
+        init: ``(key, x, k, y, present) -> params``.
+        apply: ``(params, x, k, y, present) -> prediction``.
+    """
+
+    init: Callable[..., Params]
+    apply: Callable[..., Any]
+
+
+def default_network(config: Config) -> Denoiser:
+    """The network that takes noise off, where none is given.
+
+    Args:
+        config: The hyperparameters.
+
+    Returns:
+        The network.
+    """
+    channels, multiples = config.model.channels, config.model.multiples
+    module: Any = TemporalUNet(channels, multiples)
+    if config.model.kind == "mlp":
+        module = TemporalMLP(channels, len(multiples))
+    return Denoiser(module.init, module.apply)
+
+
+def make(
+    problem: Offline,
+    config: Config = Config(),  # noqa: B008
+    *,
+    network: Denoiser | None = None,
+    optimizer: Callable[[Any], optax.GradientTransformation] = optax.adam,
+    request: Callable[[Any], Request] | None = None,
+    goal: Callable[[Any], Float[Array, " n"]] | None = None,
+) -> Algorithm:
+    """The Decision Diffuser on recorded episodes.
+
+    Args:
+        problem: The episodes, and where plans are to be followed.
+        config: The hyperparameters.
+        network: What takes noise off; by default ``default_network(config)``.
+        optimizer: From a learning rate to an optax transformation.
+        request: From an observation to what is asked of the plan; by default ``target_return`` with
+            weight ``guidance``.
+        goal: From an observation to the state that the plan ends with; needed with ``goal``.
+
+    Returns:
+        The algorithm: ``step`` returns ``Metrics``; ``evaluate`` an ``Evaluation``, where the
+        problem has an environment. ``act`` takes an observation and remembers a ``Plan``; a key of
+        None draws the same noise each time.
+
+    Raises:
+        ValueError: If a request or a goal is needed and missing, or no episode is long enough.
+    """
+    _check(problem, config, request, goal)
+    schedule, net = schedule_of(config), network or default_network(config)
+    size = problem.episodes.actions.shape[-1]
+    inverse = InverseDynamics(size, config.model.inverse_units)
+    transformation = optimizer(config.learning_rate)
+
+    def init(key: PRNGKeyArray) -> State:
+        of_denoiser, of_inverse = jax.random.split(key)
+        computed = training.statistics(config, problem.episodes)
+        x, y = training.example(config, problem.episodes, computed, jnp.zeros((), int))
+        step, present = jnp.zeros((), int), jnp.ones((), bool)
+        params = Parameters(
+            net.init(of_denoiser, x, step, y if config.conditions else None, present),
+            inverse.init(of_inverse, x[:1], x[:1]),
+        )
+        average = jax.tree.map(jnp.copy, params)
+        none = jnp.zeros((), jnp.int32)
+        return State(params, average, transformation.init(params), none, computed)
+
+    def loss(
+        params: Parameters, key: PRNGKeyArray, computed: Statistics
+    ) -> tuple[Float[Array, ""], Metrics]:
+        of_segments, of_noise, of_transitions = jax.random.split(key, 3)
+
+        def one(of_segment: PRNGKeyArray, of_noise: PRNGKeyArray) -> Float[Array, ""]:
+            segment = training.draw(config, problem.episodes, computed, of_segment)
+            return training.denoising_loss(
+                config, schedule, net.apply, params.denoiser, of_noise, segment
+            )
+
+        keys = (jax.random.split(key, config.batch_size) for key in (of_segments, of_noise))
+        denoising = jnp.mean(jax.vmap(one)(*keys))
+        steps = jax.random.randint(
+            of_transitions, (config.transitions,), 0, problem.episodes.num_steps
+        )
+        actions = training.inverse_loss(
+            inverse.apply, params.inverse, computed.normalizer, problem.episodes, steps
+        )
+        return denoising + actions, Metrics(denoising, actions)
+
+    def step(key: PRNGKeyArray, state: State) -> tuple[State, Metrics]:
+        gradients, metrics = jax.grad(loss, has_aux=True)(state.params, key, state.statistics)
+        updates, optimizer_state = transformation.update(gradients, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, updates)
+        rate = jnp.where(state.updates < config.average_after, 1.0, config.average_rate)
+        average = optax.incremental_update(params, state.average, rate)
+        return State(params, average, optimizer_state, state.updates + 1, state.statistics), metrics
+
+    def planner(state: State) -> Planner:
+        draw = functools.partial(
+            planning.draw_plan,
+            config,
+            schedule,
+            net.apply,
+            state.average.denoiser,
+            bound=state.statistics.bound if config.planning.clip else None,
+        )
+        act = functools.partial(inverse.apply, state.average.inverse)
+        asked = request or functools.partial(_best, config)
+        return Planner(draw, act, state.statistics.normalizer, asked, goal)
+
+    def act(
+        key: PRNGKeyArray | None, state: State, observation: Float[Array, " n"], carry: Plan | None
+    ) -> tuple[Float[Array, " m"], Plan]:
+        key = jax.random.key(0) if key is None else key
+        if carry is None:
+            return acting.first_action(config, planner(state), key, observation)
+        return acting.next_action(config, planner(state), key, observation, carry)
+
+    def evaluate(key: PRNGKeyArray, state: State) -> Evaluation:
+        assert problem.control is not None
+        walked = acting.walk(
+            config, planner(state), problem.control, key, config.evaluation_episodes
+        )
+        earned = jnp.mean(jnp.sum(walked.rewards, axis=1))
+        return Evaluation(earned, problem.score(earned))
+
+    # XLA on CPU runs a step of convolutions several times slower within a loop.
+    return Algorithm(
+        init, step, act, evaluate if problem.control is not None else None, chunk_length=1
+    )
+
+
+def _best(config: Config, observation: Any) -> Request:
+    """The best return, where returns are told; nothing, where nothing is."""
+    del observation
+    if not config.conditions:
+        return Request(jnp.zeros((0, 0)), jnp.zeros(0))
+    return Request(
+        jnp.reshape(jnp.asarray(config.planning.target_return, float), (1, 1)),
+        jnp.reshape(jnp.asarray(config.planning.guidance, float), (1,)),
+    )
+
+
+def _check(problem: Offline, config: Config, request: Any, goal: Any) -> None:
+    needed = config.duration - config.overhang * config.stride
+    if problem.longest < needed:
+        raise ValueError(
+            f"config field 'horizon' is {config.horizon}, {needed} steps without the overhang; "
+            f"allowed: at most {problem.longest}, those of the longest episode"
+        )
+    if request is None and config.conditions not in ((), ("return",)):
+        raise ValueError(
+            f"request is None; allowed with the conditions {config.conditions}: a function from an "
+            "observation to a Request"
+        )
+    if config.goal != (goal is not None):
+        raise ValueError(
+            f"goal is {goal}, and the config field 'goal' is {config.goal}; allowed: a function "
+            "where that is True, None where it is False"
+        )

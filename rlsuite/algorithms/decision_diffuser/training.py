@@ -1,0 +1,215 @@
+r"""What the networks learn: to take noise off segments of states, and to tell actions.
+
+A segment x_0 = (s_t, s_{t+m}, … s_{t+(H−1)m}) is noised to x_k, but for its known states: a random
+number from 1 to K of its first ones, and the last one where it is a goal. With y what is told of it
+and β ~ Bernoulli(p), the loss is
+
+    E ‖ε − ε_θ(x_k, k, (1 − β) y + β ∅)‖² + E ‖a_t − f_φ(s_t, s_{t+1})‖²,
+
+means over the unknown entries and over the actions' entries (or with x_0 or v in the place of ε).
+
+Reference:
+    Ajay et al. 2023, arXiv:2211.15657, eq. 9.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from rlsuite.algorithms.decision_diffuser.config import Config
+from rlsuite.data import episodes as recorded
+from rlsuite.data.episodes import Episodes
+from rlsuite.data.normalizers import Cdf, Gaussian, Limits, Normalizer
+from rlsuite.ops import diffusion
+
+Params = Any
+_NORMALIZERS: dict[str, Any] = {"gaussian": Gaussian, "cdf": Cdf, "limits": Limits}
+
+
+class Statistics(NamedTuple):
+    """What is computed once of the data.
+
+    Attributes:
+        normalizer: The scale of states.
+        bound: The greatest size of each number in a normalised state.
+        returns: The return from each step on.
+        low: The least of those that segments begin with, or 0.
+        high: The greatest, or the scale.
+        counts: How many segments begin with this step or an earlier one.
+    """
+
+    normalizer: Normalizer
+    bound: Float[Array, " n"]
+    returns: Float[Array, " step"]
+    low: Float[Array, ""]
+    high: Float[Array, ""]
+    counts: Int[Array, " step"]
+
+
+def statistics(config: Config, episodes: Episodes) -> Statistics:
+    """Compute them.
+
+    Args:
+        config: The hyperparameters.
+        episodes: The data.
+
+    Returns:
+        The statistics.
+    """
+    returns = recorded.returns_to_go(episodes, config.discount)
+    needed = config.duration - config.overhang * config.stride
+    begins = episodes.ends - jnp.arange(episodes.num_steps) >= needed
+    if config.return_scale is None:
+        low = jnp.min(jnp.where(begins, returns, jnp.inf))
+        high = jnp.max(jnp.where(begins, returns, -jnp.inf))
+    else:
+        low, high = jnp.zeros(()), jnp.asarray(config.return_scale, returns.dtype)
+    scale = _NORMALIZERS[config.model.normalizer].fit(episodes.observations)
+    bound = jnp.max(jnp.abs(scale.normalize(episodes.observations)), axis=0)
+    return Statistics(scale, bound, returns, low, high, jnp.cumsum(begins))
+
+
+class Example(NamedTuple):
+    """A segment, and what is told of it.
+
+    Attributes:
+        states: Normalised.
+        condition: y.
+    """
+
+    states: Float[Array, "horizon n"]
+    condition: Float[Array, " condition"]
+
+
+def draw(config: Config, episodes: Episodes, computed: Statistics, key: PRNGKeyArray) -> Example:
+    """One segment, all being equally likely.
+
+    Args:
+        config: The hyperparameters.
+        episodes: The data.
+        computed: Their statistics.
+        key: Key.
+
+    Returns:
+        The segment.
+    """
+    number = jax.random.randint(key, (), 0, computed.counts[-1])
+    return example(config, episodes, computed, jnp.searchsorted(computed.counts, number, "right"))
+
+
+def example(
+    config: Config, episodes: Episodes, computed: Statistics, start: Int[Array, ""]
+) -> Example:
+    """The segment that begins with a step.
+
+    Args:
+        config: The hyperparameters.
+        episodes: The data.
+        computed: Their statistics.
+        start: The index of the step.
+
+    Returns:
+        The segment.
+    """
+    times = config.stride * jnp.arange(config.horizon)
+    states = jax.vmap(lambda ahead: recorded.state(episodes, start, ahead))(times)
+    span = jnp.maximum(computed.high - computed.low, 1e-8)
+    told = {
+        "return": lambda: ((computed.returns[start] - computed.low) / span)[None],
+        "label": lambda: recorded.label(episodes, start),
+        "state": lambda: computed.normalizer.normalize(
+            recorded.state(episodes, start, config.reach or config.duration)
+        ),
+    }
+    condition = jnp.concatenate([jnp.zeros(0), *(told[name]() for name in config.conditions)])
+    return Example(computed.normalizer.normalize(states), condition)
+
+
+def known(
+    config: Config, count: Int[Array, ""] | int, values: Float[Array, "horizon n"]
+) -> diffusion.Known:
+    """The states that are known: so many first ones, and the last if it is a goal.
+
+    Args:
+        config: The hyperparameters.
+        count: How many first ones.
+        values: A segment that has them.
+
+    Returns:
+        What is known.
+    """
+    index = jnp.arange(config.horizon)
+    where = index < count
+    if config.goal:
+        where = where | (index == config.horizon - 1)
+    return diffusion.Known(jnp.broadcast_to(where[:, None], values.shape), values)
+
+
+def denoising_loss(
+    config: Config,
+    schedule: diffusion.Schedule,
+    apply: Callable[..., Any],
+    params: Params,
+    key: PRNGKeyArray,
+    segment: Example,
+) -> Float[Array, ""]:
+    """The first part of the loss, of one segment.
+
+    Args:
+        config: The hyperparameters.
+        schedule: How noise grows.
+        apply: ``(params, x, k, y, whether y is seen)`` to a prediction.
+        params: Parameters.
+        key: Key.
+        segment: The segment.
+
+    Returns:
+        The mean squared error over what is not known.
+    """
+    of_noise, of_count, of_presence = jax.random.split(key, 3)
+    count = jnp.zeros((), int)
+    if config.history:
+        count = jax.random.randint(of_count, (), 1, config.history + 1)
+    clean = known(config, count, segment.states)
+    drawn = diffusion.noised(schedule, of_noise, segment.states)
+    present = ~jax.random.bernoulli(of_presence, config.dropout)
+    condition = segment.condition if config.conditions else None
+    predicted = apply(params, clean.put(drawn.inputs), drawn.step, condition, present)
+    wanted = diffusion.target(schedule, config.model.prediction, segment.states, drawn)
+    return _mean_where(~clean.where, jnp.square(predicted - wanted))
+
+
+def inverse_loss(
+    apply: Callable[..., Any],
+    params: Params,
+    normalizer: Normalizer,
+    episodes: Episodes,
+    steps: Int[Array, " transition"],
+) -> Float[Array, ""]:
+    """The second part of the loss, of some transitions.
+
+    The last step of an episode that ended for good is left out: what follows it may not have been
+    recorded.
+
+    Args:
+        apply: ``(params, s, s')`` to an action.
+        params: Parameters.
+        normalizer: The scale of states.
+        episodes: The data.
+        steps: The transitions' indices.
+
+    Returns:
+        The mean squared error.
+    """
+    before = normalizer.normalize(episodes.observations[steps])
+    after = normalizer.normalize(episodes.next_observations[steps])
+    errors = jnp.square(apply(params, before, after) - episodes.actions[steps])
+    followed = jnp.broadcast_to(~episodes.terminals[steps, None], errors.shape)
+    return _mean_where(followed, errors)
+
+
+def _mean_where(where: Bool[Array, "*shape"], values: Float[Array, "*shape"]) -> Float[Array, ""]:
+    return jnp.sum(jnp.where(where, values, 0.0)) / jnp.maximum(jnp.sum(where), 1)

@@ -1,0 +1,52 @@
+"""A perceptron that sees a whole short trajectory, the step of noise and a condition at once.
+
+It has the call of :class:`rlsuite.nets.temporal_unet.TemporalUNet`, for plans of a few states: it
+compiles in a moment, and knows nothing of time.
+"""
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float, Int
+
+from rlsuite.nets.temporal_unet import sinusoids
+
+_FREQUENCIES = 16
+
+
+class TemporalMLP(nn.Module):
+    """A prediction for every entry of a trajectory.
+
+    Attributes:
+        units: The width of its hidden layers.
+        layers: How many there are.
+    """
+
+    units: int = 128
+    layers: int = 2
+
+    @nn.compact
+    def __call__(
+        self,
+        trajectory: Float[Array, "time size"],
+        step: Int[Array, ""] | Float[Array, ""],
+        condition: Float[Array, " condition"] | None = None,
+        present: Bool[Array, ""] | bool = True,
+    ) -> Float[Array, "time size"]:
+        """Predict.
+
+        Args:
+            trajectory: x_k.
+            step: k.
+            condition: y; None for a network without conditions.
+            present: Whether the condition is to be seen.
+
+        Returns:
+            The prediction.
+        """
+        told = jnp.zeros(0)
+        if condition is not None:
+            told = jnp.where(present, jnp.append(condition, 1.0), 0.0)
+        x = jnp.concatenate([trajectory.reshape(-1), sinusoids(step, _FREQUENCIES), told])
+        for _ in range(self.layers):
+            x = nn.silu(nn.Dense(self.units)(x))
+        return nn.Dense(trajectory.size)(x).reshape(trajectory.shape)

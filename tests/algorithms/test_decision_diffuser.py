@@ -1,0 +1,407 @@
+"""The Decision Diffuser: segments, losses, plans against exact laws, and how plans are followed."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rlsuite.algorithms import decision_diffuser as dd
+from rlsuite.algorithms.decision_diffuser import acting, planning, training
+from rlsuite.core import run
+from rlsuite.data.episodes import Episode, join, state
+from rlsuite.data.offline import offline
+from rlsuite.ops import diffusion
+from rlsuite.ops import gaussian_diffusion as exact
+from rlsuite.problems.decision_diffuser import ENTRY
+
+KEY = jax.random.key(0)
+RNG = np.random.default_rng(0)
+LENGTHS = (3, 9, 6, 12)
+
+
+def some_episodes():
+    return join(
+        [
+            Episode(
+                RNG.normal(size=(length + 1, 2)),
+                RNG.uniform(-1, 1, size=(length, 1)),
+                RNG.normal(size=length),
+                bool(number % 2),
+                (float(number),),
+            )
+            for number, length in enumerate(LENGTHS)
+        ]
+    )
+
+
+EPISODES = some_episodes()
+SMALL = dd.Config(horizon=4, stride=2, discount=0.9, conditions=("return", "label", "state"))
+
+
+def starts(horizon, stride, overhang):
+    """Where segments may begin, one by one."""
+    found, before = [], 0
+    for length in LENGTHS:
+        for t in range(length):
+            inside = sum(t + i * stride <= length for i in range(horizon))
+            if inside >= horizon - overhang:
+                found.append(before + t)
+        before += length
+    return found
+
+
+@pytest.mark.parametrize(("stride", "overhang"), [(1, 0), (2, 0), (2, 1)])
+def test_segments_begin_wherever_they_fit_and_equally_often(stride, overhang):
+    config = dataclasses.replace(SMALL, stride=stride, overhang=overhang)
+    computed = training.statistics(config, EPISODES)
+    allowed = starts(config.horizon, stride, overhang)
+    counts = np.diff(np.asarray(computed.counts), prepend=0)
+    np.testing.assert_array_equal(np.flatnonzero(counts), allowed)
+    keys = jax.random.split(KEY, 4000)
+    draw = functools.partial(training.draw, config, EPISODES, computed)
+    first = np.asarray(jax.vmap(draw)(keys).states[:, 0])
+    each = computed.normalizer.normalize(EPISODES.observations[jnp.asarray(allowed)])
+    distance = np.abs(first[:, None] - np.asarray(each)[None]).sum(-1)
+    assert distance.min(axis=1).max() < 1e-6
+    share = np.bincount(distance.argmin(axis=1), minlength=len(allowed)) / 4000
+    np.testing.assert_allclose(share, 1 / len(allowed), atol=4 * np.sqrt(1 / len(allowed) / 4000))
+
+
+def test_a_segment_is_told_its_return_its_labels_and_where_it_leads():
+    computed = training.statistics(SMALL, EPISODES)
+    step = 12  # The first of the third episode, which has six.
+    drawn = training.example(SMALL, EPISODES, computed, jnp.asarray(step))
+    seen = np.concatenate(
+        [EPISODES.observations[step : step + 6 : 2], EPISODES.next_observations[17:18]]
+    )
+    mean, deviation = EPISODES.observations.mean(0), EPISODES.observations.std(0)
+    np.testing.assert_allclose(drawn.states, (seen - mean) / deviation, atol=1e-5)
+    returns = {
+        t: sum(0.9**i * float(EPISODES.rewards[t + i]) for i in range(int(EPISODES.ends[t]) - t))
+        for t in starts(4, 2, 0)
+    }
+    low, high = min(returns.values()), max(returns.values())
+    assert float(drawn.condition[0]) == pytest.approx(
+        (returns[step] - low) / (high - low), abs=1e-5
+    )
+    assert float(drawn.condition[1]) == 2.0
+    np.testing.assert_allclose(drawn.condition[2:], drawn.states[-1], atol=1e-6)
+    scaled = dataclasses.replace(SMALL, return_scale=400.0)
+    computed = training.statistics(scaled, EPISODES)
+    told = training.example(scaled, EPISODES, computed, jnp.asarray(step)).condition[0]
+    assert float(told) == pytest.approx(returns[step] / 400, abs=1e-6)
+
+
+@pytest.mark.parametrize("prediction", ["noise", "data", "velocity"])
+@pytest.mark.parametrize("goal", [False, True])
+def test_a_network_that_knows_the_data_has_no_loss(prediction, goal):
+    """It sees clean known states, and what it says of them does not count."""
+    config = dd.Config(
+        horizon=8, history=3, goal=goal, conditions=(), model=dd.Model(prediction=prediction)
+    )
+    schedule, data = dd.schedule_of(config), jax.random.normal(KEY, (8, 2))
+
+    def apply(params, x, step, condition, present):
+        del params, condition, present
+        signal = jnp.asarray(schedule.signal)[step]
+        noise = (x - jnp.sqrt(signal) * data) / jnp.sqrt(1 - signal)
+        velocity = jnp.sqrt(signal) * noise - jnp.sqrt(1 - signal) * data
+        said = {"noise": noise, "data": data, "velocity": velocity}[prediction]
+        clean = jnp.all(x == data, axis=-1)
+        ends = clean[0] & (clean[-1] | (not goal))
+        return jnp.where(clean[:, None], 1e6, said) + jnp.where(ends, 0.0, jnp.inf)
+
+    example = training.Example(data, jnp.zeros(0))
+    loss = functools.partial(training.denoising_loss, config, schedule, apply, None)
+    losses = jax.vmap(lambda key: loss(key, example))(jax.random.split(KEY, 200))
+    assert float(losses.max()) < 1e-4
+
+
+def test_conditions_are_dropped_as_often_as_told():
+    config = dd.Config(horizon=4, conditions=("return",), dropout=0.25)
+    schedule = dd.schedule_of(config)
+
+    def apply(params, x, step, condition, present):
+        return jnp.where(present, 0.0, 1e3) * jnp.ones_like(x)
+
+    example = training.Example(jnp.zeros((4, 1)), jnp.ones(1))
+    loss = functools.partial(training.denoising_loss, config, schedule, apply, None)
+    losses = jax.vmap(lambda key: loss(key, example))(jax.random.split(KEY, 2000))
+    assert float(jnp.mean(losses > 1e4)) == pytest.approx(0.25, abs=0.03)
+
+
+def gaussian(mean, spread):
+    matrix = spread * RNG.normal(size=(6, 6))
+    return exact.Gaussian(np.asarray(mean, float), matrix @ matrix.T + 0.1 * np.eye(6))
+
+
+LAWS = [gaussian(np.zeros(6), 0.5), gaussian(np.ones(6), 0.3), gaussian(-np.ones(6), 0.3)]
+
+
+def best(schedule):
+    """The best network for trajectories of three times two numbers, and laws told by a number."""
+
+    def apply(params, x, step, condition, present):
+        del params
+        steps = range(schedule.num_steps + 1)
+        tables = [[exact.prediction(schedule, law, k) for k in steps] for law in LAWS]
+        matrices, offsets = (
+            jnp.asarray([[getattr(affine, name) for affine in table] for table in tables])
+            for name in ("matrix", "offset")
+        )
+        which = jnp.where(present, condition[0], 0.0).astype(int)
+        data = matrices[which, step] @ x.reshape(-1) + offsets[which, step]
+        signal = jnp.asarray(schedule.signal)[step]
+        noise = (x.reshape(-1) - jnp.sqrt(signal) * data) / jnp.sqrt(1 - signal)
+        return noise.reshape(x.shape)
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("sampler", "temperature", "num_known"),
+    [("ancestral", 1.0, 0), ("ddim", 0.5, 1), ("dpm-solver", 1.0, 1)],
+)
+def test_plans_have_the_law_that_the_audit_computes(sampler, temperature, num_known):
+    """Two conditions at once, one of them negated, and known states."""
+    config = dd.Config(
+        horizon=3,
+        history=1,
+        conditions=("label",),
+        model=dd.Model(diffusion_steps=20),
+        planning=dd.Planning(sampler=sampler, sampling_steps=8, eta=0.5, temperature=temperature),
+    )
+    schedule = dd.schedule_of(config)
+    weights = jnp.asarray([1.3, -0.4])
+    request = dd.Request(jnp.asarray([[1.0], [2.0]]), weights)
+    known = diffusion.first_known(0.7 * jnp.ones((num_known, 2)), 3)
+
+    @jax.jit
+    @jax.vmap
+    def draw(key):
+        return dd.draw_plan(config, schedule, best(schedule), None, key, known, request)
+
+    count = 20_000
+    plans = np.asarray(draw(jax.random.split(KEY, count))).reshape(count, 6)
+    law = exact.law(
+        schedule,
+        planning.sampler_of(schedule, config.planning),
+        LAWS[0],
+        LAWS[1:],
+        weights.tolist(),
+        known,
+    )
+    spread = np.sqrt(np.diag(law.covariance))
+    np.testing.assert_allclose(
+        plans.mean(0), law.mean, atol=float(4.5 * spread.max() / np.sqrt(count)) + 1e-4
+    )
+    np.testing.assert_allclose(
+        np.cov(plans.T), law.covariance, atol=float(0.06 * spread.max() ** 2) + 1e-5
+    )
+
+
+def test_a_warm_start_keeps_what_a_good_plan_has():
+    """A few last steps from a draw of the law give the law, from a wrong guess they do not."""
+    config = dd.Config(
+        horizon=3,
+        conditions=(),
+        model=dd.Model(diffusion_steps=20),
+        planning=dd.Planning(temperature=1.0, warm_steps=4),
+    )
+    schedule, nothing = dd.schedule_of(config), dd.Request(jnp.zeros((1, 1)), jnp.zeros(1))
+    free = diffusion.first_known(jnp.zeros((0, 2)), 3)
+
+    @jax.jit
+    @jax.vmap
+    def draw(key, guess):
+        return dd.draw_plan(config, schedule, best(schedule), None, key, free, nothing, guess)
+
+    count = 8000
+    guesses = RNG.multivariate_normal(LAWS[0].mean, LAWS[0].covariance, count).reshape(count, 3, 2)
+    keys = jax.random.split(KEY, count)
+    good = np.asarray(draw(keys, jnp.asarray(guesses, jnp.float32))).reshape(count, 6)
+    np.testing.assert_allclose(
+        np.cov(good.T), LAWS[0].covariance, atol=0.1 * LAWS[0].covariance.max()
+    )
+    wrong = np.asarray(draw(keys, jnp.full((count, 3, 2), 30.0))).reshape(count, 6)
+    assert np.abs(wrong.mean(0)).min() > 5
+
+
+class _Identity:
+    """A scale of 1."""
+
+    def normalize(self, x):
+        return x
+
+    def denormalize(self, y):
+        return y
+
+
+def scripted(config, told):
+    """A planner whose plans go up from the last known state by a slope that each draw tells."""
+
+    def draw(key, known, request, guess):
+        del key, request
+        count = known.where[:, 0].sum() - config.goal
+        last = known.values[count - 1]
+        slope = told(known, guess)
+        rest = last + slope * (jnp.arange(config.horizon) - count + 1)[:, None]
+        return known.put(jnp.where(known.where, 0.0, rest))
+
+    return acting.Planner(draw, lambda s, s_next: s_next - s, _Identity(), lambda _: None, None)
+
+
+def follow(config, planner, first, num_steps):
+    """Actions and states where s' = s + a; whatever is seen can be told apart from any plan."""
+    action, plan = acting.first_action(config, planner, KEY, jnp.asarray([first]))
+    seen, actions = [first], []
+    for _ in range(num_steps):
+        actions.append(float(action[0]))
+        seen.append(seen[-1] + actions[-1] + 0.01)
+        action, plan = acting.next_action(config, planner, KEY, jnp.asarray([seen[-1]]), plan)
+    return np.asarray(seen), np.asarray(actions), plan
+
+
+def test_a_plan_is_followed_until_it_is_time_for_the_next():
+    """The slope of a plan is its first state over ten: it tells which states were known."""
+    config = dd.Config(horizon=8, conditions=(), planning=dd.Planning(replan_every=3))
+    planner = scripted(config, lambda known, _: known.values[0, 0] / 10)
+    seen, actions, _ = follow(config, planner, 1.0, 7)
+    # Planned at 0, 3 and 6; in between the next state of the old plan is aimed at.
+    for start in (0, 3):
+        slope = seen[start] / 10
+        for i in range(3):
+            aim = seen[start] + slope * (i + 1)
+            assert actions[start + i] == pytest.approx(aim - seen[start + i], abs=1e-5)
+    assert actions[6] == pytest.approx(seen[6] / 10, abs=1e-5)
+
+
+def test_between_planned_states_the_aim_is_on_a_line():
+    config = dd.Config(horizon=4, stride=4, conditions=(), planning=dd.Planning(replan_every=100))
+    planner = scripted(config, lambda *_: 0.8)
+    seen, actions, _ = follow(config, planner, 0.0, 14)
+    aims = np.minimum(0.2 * np.arange(1, 15), 2.4)
+    np.testing.assert_allclose(actions, np.clip(aims - seen[:14], -1, 1), atol=1e-5)
+
+
+def test_the_history_is_what_was_seen_last_and_the_guess_the_rest_of_the_old_plan():
+    config = dd.Config(
+        horizon=6, history=3, conditions=(), planning=dd.Planning(replan_every=1, warm_steps=2)
+    )
+    known_states, guesses = [], []
+
+    def told(known, guess):
+        known_states.append(np.asarray(known.values[:, 0])[np.asarray(known.where[:, 0])])
+        guesses.append(None if guess is None else np.asarray(guess[:, 0]))
+        return 0.1
+
+    with jax.disable_jit():
+        seen, _, plan = follow(config, scripted(config, told), 1.0, 4)
+    for time, states in enumerate(known_states):
+        np.testing.assert_allclose(states, seen[max(0, time - 2) : time + 1], atol=1e-6)
+    assert guesses[0] is None
+    old = np.concatenate([known_states[3], known_states[3][-1] + 0.1 * np.arange(1, 4)])
+    np.testing.assert_allclose(guesses[4], np.append(old[1:], old[-1]), atol=1e-5)
+    assert int(plan.origin) == 2
+
+
+def test_a_goal_ends_the_plan():
+    config = dd.Config(horizon=5, goal=True, conditions=())
+    plan = planning.begin(config, jnp.asarray([1.0]))
+    known = planning.what_is_known(config, plan, jnp.asarray([7.0]))
+    np.testing.assert_array_equal(known.where[:, 0], [True, False, False, False, True])
+    np.testing.assert_array_equal(np.asarray(known.values)[np.asarray(known.where)], [1.0, 7.0])
+
+
+PROBE = ENTRY.problems[ENTRY.probe]
+
+
+@pytest.fixture(scope="module")
+def probe():
+    problem = PROBE.build()
+    result = run(ENTRY.make, problem, PROBE.config, KEY, PROBE.num_steps, progress=False)
+    return problem, result
+
+
+def test_the_probe_is_solved_by_asking_for_the_best_return(probe):
+    """Demonstrations go left or right by chance; what is asked for is what comes."""
+    problem, result = probe
+    assert float(result.evaluations.score[-1]) > 95
+
+    @jax.jit
+    def score(wanted, guidance):
+        asked = dataclasses.replace(PROBE.config.planning, target_return=wanted, guidance=guidance)
+        config = dataclasses.replace(PROBE.config, planning=asked)
+        return dd.make(problem, config).evaluate(KEY, result.state).score
+
+    scores = jax.vmap(score, (0, None))(jnp.asarray([0.0, 0.5, 1.0]), 1.2)
+    assert float(scores[0]) < 10 < float(scores[1]) < 90 < 95 < float(scores[2])
+    unguided = float(score(1.0, 0.0))
+    assert unguided < 80
+
+
+def test_acting_step_by_step_is_what_an_evaluation_does(probe):
+    problem, result = probe
+    act = dd.make(problem, PROBE.config).act
+    state_, seen = problem.control.reset(KEY)
+    carry, earned = None, 0.0
+    while not bool(seen.is_last):
+        action, carry = act(None, result.state, seen.observation, carry)
+        state_, seen = problem.control.step(KEY, state_, action)
+        earned += float(seen.reward)
+    assert float(problem.score(earned)) > 90
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"history": 4}, "'history' is 4; allowed: fewer known states than 'horizon', 4"),
+        ({"history": 2, "stride": 2}, "'stride' is 2; allowed with a history of 2 states: 1"),
+        ({"overhang": 3}, "'overhang' is 3; allowed: at most 'horizon' - 2, 2"),
+        ({"conditions": ("label", "label")}, "allowed: each at most once"),
+        (
+            {"planning": dd.Planning(sampler="ddim", sampling_steps=101)},
+            "'sampling_steps' is 101; allowed: at most 'diffusion_steps', 100",
+        ),
+        ({"planning": dd.Planning(warm_steps=101)}, "'warm_steps' is 101; allowed: at most 100"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(dd.Config(horizon=4), **changes)
+
+
+def test_what_is_missing_is_named():
+    problem = offline("some", EPISODES)
+    with pytest.raises(ValueError, match="request is None; allowed with the conditions"):
+        dd.make(problem, dd.Config(horizon=4, conditions=("label",)))
+    with pytest.raises(ValueError, match="goal is None, and the config field 'goal' is True"):
+        dd.make(problem, dd.Config(horizon=4, goal=True))
+    with pytest.raises(ValueError, match="horizon"):
+        dd.make(problem, dd.Config(horizon=14))
+
+
+def test_published_settings():
+    """The paper's and the code's differ where the documentation says so."""
+    paper, code = dd.paper(), dd.released()
+    assert (paper.model.diffusion_steps, code.model.diffusion_steps) == (100, 200)
+    assert (paper.planning.temperature_of, code.planning.temperature_of) == (
+        "variance",
+        "deviation",
+    )
+    assert (paper.planning.target_return, code.planning.target_return) == (1.0, 0.9)
+    assert (paper.history, code.history, paper.return_scale, code.return_scale) == (
+        20,
+        1,
+        None,
+        400,
+    )
+    net = dd.default_network(code)
+    shapes = jax.eval_shape(
+        net.init, KEY, jnp.zeros((100, 11)), jnp.zeros((), int), jnp.zeros(1), True
+    )
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 59_732_491
+    assert state(EPISODES, jnp.asarray(0), 3).shape == (2,)
