@@ -1,4 +1,4 @@
-"""The command line: ``rlsuite list | train | evaluate | study``."""
+"""The command line: ``rlsuite list | train | evaluate | study | generate``."""
 
 import contextlib
 import dataclasses
@@ -19,6 +19,7 @@ _USAGE = """usage: rlsuite COMMAND …
   rlsuite train ALGORITHM --out DIR      train; add --help for the options
   rlsuite evaluate DIR                   evaluate what was trained
   rlsuite study NAME --out DIR           a paper's experiment: tables, figures, a page
+  rlsuite generate NAME --out DIR        data sets; add --help for their names
   rlsuite --version
 
 Every command takes --debug, which shows the traceback of an error."""
@@ -411,4 +412,18 @@ def _study(arguments: Sequence[str]) -> int:
     return 0
 
 
-_COMMANDS = {"list": _list, "train": _train, "evaluate": _evaluate, "study": _study}
+def _generate(arguments: Sequence[str]) -> int:
+    """Generate data sets."""
+    from rlsuite.problems.datasets import command
+
+    _use_compilation_cache()
+    return command(arguments)
+
+
+_COMMANDS = {
+    "list": _list,
+    "train": _train,
+    "evaluate": _evaluate,
+    "study": _study,
+    "generate": _generate,
+}

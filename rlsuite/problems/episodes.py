@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from rlsuite.core import Algorithm
-from rlsuite.envs.control import Control
+from rlsuite.envs.control import Control, Timestep
+from rlsuite.envs.rollouts import episode_returns
 from rlsuite.registry import Problem
 
 _CELLS, _LIMIT, _STEP_COST = 4, 8, 0.1
@@ -61,21 +62,11 @@ def random_return(problem: Control, num_episodes: int = 200, max_length: int = 1
         The mean.
     """
 
-    def step(carry: Any, key: PRNGKeyArray) -> tuple[Any, Array]:
-        state, timestep, going = carry
-        of_action, of_step = jax.random.split(key)
-        action = problem.actions.uniform(of_action, timestep.mask)
-        state, timestep = problem.step(of_step, state, action)
-        return (state, timestep, going & ~timestep.is_last), going * timestep.reward
+    def choose(key: PRNGKeyArray, timestep: Timestep, carry: Any) -> tuple[Array, Any]:
+        return problem.actions.uniform(key, timestep.mask), carry
 
-    @jax.jit
-    @jax.vmap
-    def episode(key: PRNGKeyArray) -> Array:
-        of_start, of_steps = jax.random.split(key)
-        start = (*problem.reset(of_start), jnp.ones((), bool))
-        return jnp.sum(jax.lax.scan(step, start, jax.random.split(of_steps, max_length))[1])
-
-    return float(jnp.mean(episode(jax.random.split(jax.random.key(0), num_episodes))))
+    earned = episode_returns(problem, choose, jax.random.key(0), num_episodes, max_length)
+    return float(jnp.mean(earned))
 
 
 def between(best: float | None) -> Callable[[Control], Mapping[str, float]]:

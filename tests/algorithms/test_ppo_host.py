@@ -2,39 +2,14 @@
 
 import itertools
 
-import gymnasium
 import jax
 import numpy as np
 import pytest
-from gymnasium import spaces
+from follow import Follow
 
 from rlsuite.algorithms.ppo import Config
 from rlsuite.algorithms.ppo.host import HostPPO
 from rlsuite.data.recording import Recorder, episodes_of
-
-
-class Follow(gymnasium.Env):
-    """Shows a number, and wants it back, five times; the fifth ends it for good, or cuts it off."""
-
-    observation_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
-    action_space = spaces.Box(-2.0, 2.0, (1,), np.float32)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self._time = 0
-        return self._draw(), {}
-
-    def step(self, action):
-        reward = 1.0 - abs(float(action[0] - self._shown[0]))
-        self._time += 1
-        over = self._time == 5
-        good = over and self._shown[0] > 0
-        return self._draw(), reward, good, over and not good, {}
-
-    def _draw(self):
-        self._shown = self.np_random.uniform(-1, 1, 1).astype(np.float32)
-        return self._shown
-
 
 CONFIG = Config(
     num_envs=4,
