@@ -60,6 +60,7 @@ __all__ = [
     "default_networks",
     "loss",
     "make",
+    "propose",
     "soft_maximum",
     "update",
 ]
@@ -191,36 +192,45 @@ def default_networks(problem: Offline, config: Config) -> Networks:
 def soft_maximum(
     networks: Networks,
     critic: Weights,
-    proposals: tuple[TanhNormal, ...],
-    key: PRNGKeyArray,
     observations: Float[Array, "batch n"],
-    *,
-    num_actions: int,
+    actions: Float[Array, "number batch m"],
+    log_densities: Float[Array, "number batch"],
 ) -> Float[Array, "critic batch"]:
     """Estimates of log ∫ exp Q_i(s, u) du.
 
     Args:
         networks: The networks.
         critic: The critics' parameters.
-        proposals: From which actions are drawn, beside the uniform distribution.
-        key: Key.
         observations: s, as networks see them.
-        num_actions: How many actions of each kind.
+        actions: Drawn for each of them, of any densities.
+        log_densities: Their logarithms.
 
     Returns:
         Of each critic at each observation.
     """
-    of_uniform, *of_proposals = jax.random.split(key, 1 + len(proposals))
-    shape = (num_actions, *proposals[0].loc.shape)
-    uniform = jax.random.uniform(of_uniform, shape, observations.dtype, -1.0, 1.0)
-    drawn = [(uniform, jnp.full(shape[:-1], -shape[-1] * math.log(2.0), uniform.dtype))]
-    for proposal, of_one in zip(proposals, of_proposals, strict=True):
-        draws = jax.vmap(proposal.sample_with_log_prob)(jax.random.split(of_one, num_actions))
-        drawn.append(jax.lax.stop_gradient(draws))
-    actions, log_densities = (jnp.concatenate(parts) for parts in zip(*drawn, strict=True))
     seen = jnp.broadcast_to(observations, (len(actions), *observations.shape))
     values = networks.critic.apply(critic, (seen, actions))
     return jax.vmap(lambda values: log_integral(values, log_densities))(values)
+
+
+def propose(
+    now: TanhNormal, later: TanhNormal, key: PRNGKeyArray, number: int
+) -> tuple[Float[Array, "number 2 batch m"], Float[Array, "number 2 batch"]]:
+    """Draw actions of both policies.
+
+    Args:
+        now: π(·|s).
+        later: π(·|s').
+        key: Key.
+        number: How many of each.
+
+    Returns:
+        (actions, their log densities), of ``now`` and of ``later``.
+    """
+    # All at once: every call of a random generator takes long to compile.
+    both = jax.tree.map(lambda *leaves: jnp.stack(leaves), now, later)
+    many = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (number, *leaf.shape)), both)
+    return many.sample_with_log_prob(key)
 
 
 def loss(
@@ -244,31 +254,35 @@ def loss(
     Returns:
         (sum, its parts).
     """
-    of_now, of_later, of_penalty = jax.random.split(key, 3)
+    of_policies, of_uniform = jax.random.split(key)
     fixed = jax.lax.stop_gradient(params)
     now = networks.policy.apply(params.policy, batch.observations)
     later = networks.policy.apply(fixed.policy, batch.next_observations)
+    actions, log_probs = propose(now, later, of_policies, 1 + config.num_actions)
 
-    actions, log_probs = now.sample_with_log_prob(of_now)
-    temperature, entropy = jnp.exp(fixed.log_temperature), -jnp.mean(log_probs)
-    guess = jnp.min(networks.critic.apply(fixed.critic, (batch.observations, actions)), axis=0)
+    temperature, entropy = jnp.exp(fixed.log_temperature), -jnp.mean(log_probs[0, 0])
+    pairs = batch.observations, actions[0, 0]
+    guess = jnp.min(networks.critic.apply(fixed.critic, pairs), axis=0)
     policy_loss = -temperature * entropy - jnp.mean(guess)
-    surplus = jax.lax.stop_gradient(entropy) + batch.actions.shape[-1]
-    temperature_loss = params.log_temperature * surplus
+    size = batch.actions.shape[-1]
+    temperature_loss = params.log_temperature * jax.lax.stop_gradient(entropy + size)
 
-    next_pairs = batch.next_observations, later.sample(of_later)
-    after = jnp.min(networks.critic.apply(target, next_pairs), axis=0)
+    pairs = batch.next_observations, actions[0, 1]
+    after = jnp.min(networks.critic.apply(target, pairs), axis=0)
     goal = batch.rewards + config.discount * jnp.where(batch.terminals, 0.0, after)
     values = networks.critic.apply(params.critic, (batch.observations, batch.actions))
     critic_loss = 0.5 * jnp.sum(jnp.mean(jnp.square(values - goal), axis=-1))
 
+    shape = (config.num_actions, *batch.actions.shape)
+    uniform = jax.random.uniform(of_uniform, shape, values.dtype, -1.0, 1.0)
+    density = jnp.full(shape[:-1], -size * math.log(2.0), values.dtype)
+    drawn, densities = jax.lax.stop_gradient((actions[1:], log_probs[1:]))
     soft = soft_maximum(
         networks,
         params.critic,
-        (now, later),
-        of_penalty,
         batch.observations,
-        num_actions=config.num_actions,
+        jnp.concatenate([uniform, drawn[:, 0], drawn[:, 1]]),
+        jnp.concatenate([density, densities[:, 0], densities[:, 1]]),
     )
     excess = jnp.mean(soft - values, axis=-1)
     multiplier = jnp.minimum(jnp.exp(params.log_multiplier), _MOST)

@@ -56,15 +56,18 @@ def point(share: float, num_episodes: int = 200) -> Offline:
 
 def _episode(rng: np.random.Generator, target: np.ndarray, noise: float) -> Episode:
     """Straight for a target, at full speed, with noise on every action."""
-    positions, actions, rewards = [np.zeros(2)], [], []
-    arrived = False
-    while len(actions) < POINT_LENGTH and not arrived:
+    positions, actions = [np.zeros(2)], list[np.ndarray]()
+    while len(actions) < POINT_LENGTH and not _arrived(positions[-1]):
         wanted = (target - positions[-1]) / navigation.SPEED + noise * rng.normal(size=2)
         actions.append(np.clip(wanted, -1.0, 1.0))
         positions.append(positions[-1] + navigation.SPEED * actions[-1])
-        rewards.append(float(navigation.reward_of(positions[-1], _GOAL)))
-        arrived = bool(navigation.arrived(positions[-1], _GOAL))
-    return Episode(np.stack(positions), np.stack(actions), np.asarray(rewards), terminal=arrived)
+    path = np.stack(positions)
+    rewards = -np.sum((path[1:] - _GOAL) ** 2, axis=-1)
+    return Episode(path, np.stack(actions), rewards, terminal=_arrived(path[-1]))
+
+
+def _arrived(position: np.ndarray) -> bool:
+    return bool(np.sum((position - _GOAL) ** 2) < navigation.RADIUS**2)
 
 
 def problem_of(make: Any, share: float, **how: Any) -> Problem:
