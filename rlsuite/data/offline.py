@@ -104,8 +104,8 @@ def offline(
         _, shown = jax.eval_shape(control.reset, jax.random.key(0))
         _match("observations", episodes.observations, getattr(shown.observation, "shape", None))
         _match("actions", episodes.actions, (control.actions.size,))
-    returns = (jnp.asarray(value, jnp.float32) for value in (random_return, expert_return))
-    return Offline(name, episodes, control, *returns, int(jnp.max(episodes.lengths)))
+    low, high = (jnp.asarray(value, jnp.float32) for value in (random_return, expert_return))
+    return Offline(name, episodes, control, low, high, int(jnp.max(episodes.lengths)))
 
 
 def _match(what: str, recorded: Array, shape: tuple[int, ...] | None) -> None:

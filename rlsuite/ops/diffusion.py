@@ -56,6 +56,9 @@ Prediction = Literal["noise", "data", "velocity"]
 Scalar = float | Float[Array, ""]
 """A number, which may be traced."""
 
+Column = Float[np.ndarray, " step"] | Float[Array, " step"]
+"""A column of a table, which depends on numbers that may be traced."""
+
 
 class Schedule(NamedTuple):
     """How data turn into noise.
@@ -236,11 +239,11 @@ class Sampler(NamedTuple):
     """
 
     steps: Int[np.ndarray, " step"]
-    carry: Float[np.ndarray, " step"]
-    data: Float[np.ndarray, " step"]
-    before: Float[np.ndarray, " step"]
-    noise: Float[np.ndarray, " step"]
-    start: float = 1.0
+    carry: Column
+    data: Column
+    before: Column
+    noise: Column
+    start: Scalar = 1.0
 
     @property
     def num_steps(self) -> int:
@@ -270,7 +273,7 @@ def ancestral(
     return sampler._replace(noise=noise)
 
 
-def ddim(schedule: Schedule, num_steps: int | None = None, *, eta: float = 0.0) -> Sampler:
+def ddim(schedule: Schedule, num_steps: int | None = None, *, eta: Scalar = 0.0) -> Sampler:
     r"""Steps from k to j < k: x_j = √ᾱ_j x̂_0 + √(1 − ᾱ_j − σ²) ε̂ + σ z.
 
     Here σ² = η² (1 − ᾱ_j) / (1 − ᾱ_k) (1 − ᾱ_k / ᾱ_j). Steps are "trailing": evenly spaced back
@@ -296,11 +299,13 @@ def ddim(schedule: Schedule, num_steps: int | None = None, *, eta: float = 0.0) 
     steps, here, there = _grid(schedule, num_steps)
     variance = eta**2 * (1 - there) / (1 - here) * (1 - here / there)
     rest = 1 - there - variance
-    if eta < 0 or np.any(rest < -1e-12):
+    is_traced = isinstance(eta, jax.core.Tracer)
+    if not is_traced and (eta < 0 or np.any(rest < -1e-12)):
         raise ValueError(f"eta is {eta}; allowed: at least 0, and no larger than leaves variances")
-    carry = np.sqrt(np.maximum(rest, 0.0) / (1 - here))
+    sqrt, maximum = (jnp.sqrt, jnp.maximum) if is_traced else (np.sqrt, np.maximum)
+    carry = sqrt(maximum(rest, 0.0) / (1 - here))
     data = np.sqrt(there) - carry * np.sqrt(here)
-    return Sampler(steps, carry, data, np.zeros(len(steps)), np.sqrt(variance))
+    return Sampler(steps, carry, data, np.zeros(len(steps)), sqrt(variance))
 
 
 def dpm_solver(schedule: Schedule, num_steps: int) -> Sampler:
@@ -347,7 +352,7 @@ def _grid(
 
 
 def cooled(
-    sampler: Sampler, temperature: float, *, of: Literal["variance", "deviation"] = "variance"
+    sampler: Sampler, temperature: Scalar, *, of: Literal["variance", "deviation"] = "variance"
 ) -> Sampler:
     """Sample at a low temperature: less noise at the start and at every step.
 
@@ -389,9 +394,10 @@ def shortened(sampler: Sampler, num_steps: int) -> Sampler:
     """
     if not 1 <= num_steps <= sampler.num_steps:
         raise ValueError(f"num_steps is {num_steps}; allowed: 1 to {sampler.num_steps}")
-    steps, carry, data, before, noise = (column[-num_steps:].copy() for column in sampler[:5])
-    data[0], before[0] = data[0] + before[0], 0.0
-    return Sampler(steps, carry, data, before, noise, sampler.start)
+    carry, data, before, noise = (column[-num_steps:] for column in sampler[1:5])
+    first = np.arange(num_steps) == 0
+    data, before = data + first * before, before * ~first
+    return Sampler(sampler.steps[-num_steps:], carry, data, before, noise, sampler.start)
 
 
 def noise_to(

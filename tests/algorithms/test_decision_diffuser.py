@@ -11,7 +11,7 @@ import pytest
 from rlsuite.algorithms import decision_diffuser as dd
 from rlsuite.algorithms.decision_diffuser import acting, planning, training
 from rlsuite.core import run
-from rlsuite.data.episodes import Episode, join, state
+from rlsuite.data.episodes import Episode, join
 from rlsuite.data.offline import offline
 from rlsuite.ops import diffusion
 from rlsuite.ops import gaussian_diffusion as exact
@@ -404,4 +404,3 @@ def test_published_settings():
         net.init, KEY, jnp.zeros((100, 11)), jnp.zeros((), int), jnp.zeros(1), True
     )
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 59_732_491
-    assert state(EPISODES, jnp.asarray(0), 3).shape == (2,)
