@@ -5,28 +5,21 @@ ball is within 0.1 of it. Forces are disturbed by normal noise of deviation 0.5.
 nothing of all that: they are those of the maze's own goal, as in the environment, so that a way to
 that goal is to be found in pieces only.
 
-Scores: random forces have 0, the controller on its way to the maze's own goal, undisturbed, 100.
-
 References:
     Fu, Kumar, Nachum, Tucker, Levine: D4RL: datasets for deep data-driven reinforcement learning.
     2020, arXiv:2004.07219, section 5.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from jaxtyping import Float
 
 from rlsuite.data import waypoints
-from rlsuite.data.d4rl import References
 from rlsuite.data.episodes import Episodes, join
 from rlsuite.data.recording import Recorder, episodes_of
-from rlsuite.envs.mujoco_maze import MAZES, PointMaze
+from rlsuite.envs.mujoco_maze import PointMaze
 
 _ARRIVED, _NOISE = 0.1, 0.5
 _SIDE_BY_SIDE = 10  # What the controller computes for one costs nearly as much as for ten.
-
-Policy = Callable[[Float[np.ndarray, "environment 4"]], Float[np.ndarray, "environment 2"]]
 
 
 def walks(
@@ -71,49 +64,3 @@ def _goals(maze: PointMaze, random: np.random.Generator, count: int) -> np.ndarr
     cells = free[random.integers(len(free), size=count)].tolist()
     middles = [waypoints.centre(maze.walls.shape, (row, column)) for row, column in cells]
     return np.reshape(middles, (count, 2)) + random.uniform(-0.25, 0.25, size=(count, 2))
-
-
-def returns(
-    name: str, policy: Policy, num_episodes: int = 100, seed: int = 0
-) -> Float[np.ndarray, " episode"]:
-    """What a policy without memory earns in whole episodes.
-
-    Args:
-        name: Of a maze in ``MAZES``.
-        policy: From observations to actions.
-        num_episodes: How many episodes; a multiple of ten.
-        seed: Of the starts.
-
-    Returns:
-        Undiscounted returns.
-    """
-    recorder = Recorder(lambda: PointMaze(name), _SIDE_BY_SIDE, seed)
-    length = MAZES[name].length * max(num_episodes // _SIDE_BY_SIDE, 1)
-    episodes, _ = episodes_of(recorder.walk(lambda seen: (policy(seen), ()), length))
-    recorder.close()
-    return np.asarray([episode.rewards.sum() for episode in episodes])
-
-
-def references(name: str, num_episodes: int = 100, seed: int = 0) -> References:
-    """What random forces earn, and the controller.
-
-    Args:
-        name: Of a maze in ``MAZES``.
-        num_episodes: Over how many episodes of each.
-        seed: Of starts and forces.
-
-    Returns:
-        Their mean returns.
-    """
-    maze, random = PointMaze(name), np.random.default_rng(seed)
-    table = waypoints.routes(maze.walls)
-
-    def drive(seen: Float[np.ndarray, "environment 4"]) -> Float[np.ndarray, "environment 2"]:
-        goals = np.broadcast_to(maze.goal, (len(seen), 2))
-        return waypoints.act(table, seen[:, :2], seen[:, 2:], goals)
-
-    def at_random(seen: Float[np.ndarray, "environment 4"]) -> Float[np.ndarray, "environment 2"]:
-        return random.uniform(-1, 1, size=(len(seen), 2))
-
-    earned = (returns(name, policy, num_episodes, seed) for policy in (at_random, drive))
-    return References(*(float(np.mean(each)) for each in earned))

@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rlsuite import registry
 from rlsuite.data import d4rl, minari
 from rlsuite.data.d4rl import References
 from rlsuite.data.episodes import Episodes, join
+from rlsuite.envs.rollouts import episode_returns
 from rlsuite.io.terminal import parse
 from rlsuite.problems.episodes import random_return
 
@@ -48,11 +50,29 @@ class Dataset(NamedTuple):
     steps: int
 
 
-def _walks(maze: str, steps: int, seed: int) -> Made:
+def _mujoco_maze(maze: str, steps: int, seed: int) -> Made:
     from rlsuite.data import mujoco_maze
 
     episodes, goals = mujoco_maze.walks(maze, steps, seed)
-    return Made(episodes, mujoco_maze.references(maze, seed=seed), {"goal": goals})
+    return Made(episodes, _maze_references(maze), {"goal": goals})
+
+
+def _maze(maze: str, steps: int, seed: int) -> Made:
+    from rlsuite.envs import point_maze
+
+    count = max(round(steps / point_maze.MAZES[maze].length), 1)
+    episodes = point_maze.demonstrations(maze, jax.random.key(seed), count)
+    return Made(episodes, _maze_references(maze))
+
+
+def _maze_references(maze: str) -> References:
+    """Random forces have a score of 0, the undisturbed controller 100."""
+    from rlsuite.envs import point_maze
+
+    problem, length = point_maze.point_maze(maze), point_maze.MAZES[maze].length
+    drive = point_maze.controller(problem)
+    earned = episode_returns(problem, drive, jax.random.key(0), _EPISODES, length)
+    return References(random_return(problem, _EPISODES, length), float(jnp.mean(earned)))
 
 
 def _locomotion(environment: str, kind: str, steps: int, seed: int) -> Made:
@@ -84,7 +104,7 @@ def _gymnasium(name: str) -> Any:
 
 
 def simulated(
-    module: str, environment: str, length: int, best: float, *arguments: Any
+    module: str, environment: str, length: int, best: float
 ) -> Callable[[int, int], Made]:
     """How to make a data set of an environment in JAX.
 
@@ -94,7 +114,6 @@ def simulated(
         environment: The name of the function, in that module, that builds the environment.
         length: How many steps an episode has, about.
         best: The return whose score is 100.
-        arguments: Of both functions, before the others.
 
     Returns:
         From a number of steps and a seed to the data.
@@ -103,22 +122,31 @@ def simulated(
     def make(steps: int, seed: int) -> Made:
         found = importlib.import_module(module)
         count = max(round(steps / length), 2)
-        episodes = found.demonstrations(*arguments, jax.random.key(seed), count)
-        control = getattr(found, environment)(*arguments)
+        episodes = found.demonstrations(jax.random.key(seed), count)
+        control = getattr(found, environment)()
         chance = random_return(control, max_length=length)
         return Made(episodes, References(chance, best))
 
     return make
 
 
+_MAZES = ("umaze", "medium", "large")
+_EPISODES = 1000  # Whose mean return has a score of 0, or 100, in a maze.
+
 DATASETS: Mapping[str, Dataset] = {
     **{
         f"pointmaze-{maze}": Dataset(
             f"MuJoCo's point maze, {maze}: a controller from goal to goal",
-            functools.partial(_walks, maze),
+            functools.partial(_mujoco_maze, maze),
             100_000,
         )
-        for maze in ("umaze", "medium", "large")
+        for maze in _MAZES
+    },
+    **{
+        f"pointmaze-{maze}-jax": Dataset(
+            "the same, computed in JAX", functools.partial(_maze, maze), 100_000
+        )
+        for maze in _MAZES
     },
     **{
         f"hopper-{kind}": Dataset(
@@ -132,6 +160,11 @@ DATASETS: Mapping[str, Dataset] = {
         "a point that obeys one of two constraints",
         simulated("rlsuite.envs.ring", "ring", 49, 49.0),
         49_000,
+    ),
+    "block-stacking": Dataset(
+        "four blocks and a gripper: single stackings",
+        simulated("rlsuite.envs.block_stacking", "block_stacking", 97, 1.0),
+        2400 * 97,
     ),
 }
 

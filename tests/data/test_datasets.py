@@ -124,14 +124,14 @@ def test_the_command_refuses(words, message, capsys, tmp_path, monkeypatch):
 def test_sets_in_jax_are_what_their_modules_demonstrate(monkeypatch):
     asked = []
 
-    def demonstrations(name, key, count):
-        asked.append((name, jax.random.key_data(key).tolist(), count))
+    def demonstrations(key, count):
+        asked.append((jax.random.key_data(key).tolist(), count))
         return _tiny(3, 0).episodes
 
-    module = types.SimpleNamespace(demonstrations=demonstrations, world=lambda name: corridor())
+    module = types.SimpleNamespace(demonstrations=demonstrations, world=corridor)
     monkeypatch.setitem(sys.modules, "a_world", module)
-    made = datasets.simulated("a_world", "world", 8, 0.7, "small")(32, 5)
-    assert asked == [("small", [0, 5], 4)]
+    made = datasets.simulated("a_world", "world", 8, 0.7)(32, 5)
+    assert asked == [([0, 5], 4)]
     assert made.references.expert_return == 0.7
     known = corridor_returns(corridor())["random"]
     np.testing.assert_allclose(made.references.random_return, known, atol=0.1)
