@@ -7,8 +7,9 @@ A ball is pushed through a maze of square cells, and does not see the walls:
 * an episode begins at rest, anywhere in the maze, and is cut off after as many steps as in
   gymnasium-robotics; nothing ends it for good.
 
-The simulation is that of ``PointMaze_UMaze-v3``, ``PointMaze_Medium-v3``, ``PointMaze_Large-v3``,
-whose moving goals, rewards (within 0.45) and dictionaries are left aside.
+All of this is as in :mod:`rlsuite.envs.point_maze`, whose equations are MuJoCo's. The simulation is
+that of ``PointMaze_UMaze-v3``, ``PointMaze_Medium-v3``, ``PointMaze_Large-v3``, whose moving goals,
+rewards (within 0.45) and dictionaries are left aside.
 
 References:
     Fu, Kumar, Nachum, Tucker, Levine: D4RL: datasets for deep data-driven reinforcement learning.
@@ -18,36 +19,22 @@ References:
 """
 
 import os
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 from jaxtyping import Bool, Float
 
-RADIUS = 0.5
-"""How near the goal is near enough."""
+from rlsuite.data import waypoints
+from rlsuite.envs.point_maze.world import MAZES, REACH
 
-
-class Maze(NamedTuple):
-    """What is said of a maze.
-
-    Attributes:
-        simulation: The environment that simulates it.
-        goal: (row, column) of the cell in whose middle the goal is, D4RL's.
-        length: After so many steps an episode is cut off.
-    """
-
-    simulation: str
-    goal: tuple[int, int]
-    length: int
-
-
-MAZES = {
-    "umaze": Maze("PointMaze_UMaze-v3", (1, 1), 300),
-    "medium": Maze("PointMaze_Medium-v3", (6, 6), 600),
-    "large": Maze("PointMaze_Large-v3", (7, 9), 800),
+SIMULATIONS = {
+    "umaze": "PointMaze_UMaze-v3",
+    "medium": "PointMaze_Medium-v3",
+    "large": "PointMaze_Large-v3",
 }
+"""The environment that simulates each maze of ``point_maze.MAZES``."""
 
 
 class PointMaze(gymnasium.Env):
@@ -66,10 +53,9 @@ class PointMaze(gymnasium.Env):
         if name not in MAZES:
             raise ValueError(f"maze is {name!r}; allowed: {', '.join(MAZES)}")
         maze = MAZES[name]
-        self._simulation = _simulation(maze.simulation)
-        layout = self._simulation.maze
-        self.walls: Bool[np.ndarray, "row column"] = np.asarray(layout.maze_map) == 1
-        self.goal: Float[np.ndarray, " 2"] = layout.cell_rowcol_to_xy(np.asarray(maze.goal))
+        self._simulation = _simulation(SIMULATIONS[name])
+        self.walls: Bool[np.ndarray, "row column"] = maze.walls
+        self.goal: Float[np.ndarray, " 2"] = waypoints.centre(maze.walls.shape, maze.goal)
         self.length = maze.length
         self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
         self.observation_space = spaces.Box(-np.inf, np.inf, (4,), np.float64)
@@ -91,7 +77,7 @@ class PointMaze(gymnasium.Env):
         """Push the ball."""
         seen = self._simulation.step(action)[0]["observation"]
         self._time += 1
-        near = np.linalg.norm(seen[:2] - self.goal) <= RADIUS
+        near = np.linalg.norm(seen[:2] - self.goal) <= REACH
         return seen, float(near), False, self._time >= self.length, {}
 
     def close(self) -> None:

@@ -1,7 +1,5 @@
 """Walks through mazes, in a simulation of our own that needs no MuJoCo."""
 
-import types
-
 import numpy as np
 import pytest
 
@@ -9,22 +7,19 @@ from rlsuite.data import mujoco_maze, waypoints
 from rlsuite.data.episodes import split
 from rlsuite.envs import mujoco_maze as environments
 
-U_MAZE = [[1, 1, 1, 1, 1], [1, 0, 0, 0, 1], [1, 1, 1, 0, 1], [1, 0, 0, 0, 1], [1, 1, 1, 1, 1]]
+U_MAZE = environments.MAZES["umaze"].walls
+
+
+def _middle(cell):
+    return waypoints.centre((5, 5), (int(cell[0]), int(cell[1])))
 
 
 class Point:
     """A point with friction that stops at walls, with the interface of the real simulation."""
 
-    def __init__(self):
-        self.maze = types.SimpleNamespace(maze_map=U_MAZE, cell_rowcol_to_xy=self._middle)
-
-    @staticmethod
-    def _middle(cell):
-        return waypoints.centre((5, 5), (int(cell[0]), int(cell[1])))
-
     def reset(self, seed, options):
         noise = 0.0 if seed is None else np.random.default_rng(seed).uniform(-0.25, 0.25)
-        self._state = np.concatenate([self._middle(options["reset_cell"]) + noise, np.zeros(2)])
+        self._state = np.concatenate([_middle(options["reset_cell"]) + noise, np.zeros(2)])
         return {"observation": self._state.copy()}, {}
 
     def step(self, action):
@@ -32,7 +27,7 @@ class Point:
         for axis in range(2):
             moved = position + 0.05 * velocity * (np.arange(2) == axis)
             row, column = waypoints.cell_of((5, 5), moved)
-            free = U_MAZE[row][column] == 0
+            free = not U_MAZE[row, column]
             position, velocity[axis] = (moved, velocity[axis]) if free else (position, 0.0)
         self._state = np.concatenate([position, velocity])
         return {"observation": self._state.copy()}, 0.0, False, False, {}
@@ -44,7 +39,7 @@ class Point:
 @pytest.fixture(autouse=True)
 def _simulated(monkeypatch):
     monkeypatch.setattr(environments, "_simulation", lambda name: Point())
-    short = environments.Maze("a simulation of our own", (1, 1), 120)
+    short = environments.MAZES["umaze"]._replace(length=120)
     monkeypatch.setitem(environments.MAZES, "umaze", short)
 
 
@@ -59,8 +54,7 @@ def test_walks_go_from_goal_to_goal():
     # A goal moves where the ball has just reached it.
     seen = np.asarray(episodes.next_observations)[inside, :2]
     assert np.all(np.linalg.norm(seen - goals[inside], axis=1) <= 0.1 + 1e-6)
-    free = np.asarray(U_MAZE)[tuple(waypoints.cell_of((5, 5), goals).T)]
-    assert not free.any()
+    assert not U_MAZE[tuple(waypoints.cell_of((5, 5), goals).T)].any()
 
 
 def test_rewards_are_those_of_the_maze():
