@@ -210,11 +210,23 @@ def draw(states: Float[np.ndarray, "path time 2"], title: str = "") -> Any:
     Returns:
         The figure.
     """
-    figure, axes = _circles(title)
+    figure = _figure()
+    draw_on(figure.subplots(), states, title)
+    return figure
+
+
+def draw_on(axes: Any, states: Float[np.ndarray, "path time 2"], title: str = "") -> None:
+    """The same within another figure.
+
+    Args:
+        axes: Where to.
+        states: Where the paths go.
+        title: What the picture is to be called.
+    """
+    _circles(axes, title)
     for path, colour in zip(states, _colours(states), strict=True):
         axes.plot(*path.T, color=colour, linewidth=0.9, alpha=0.8)
         axes.plot(*path[0], "o", color=colour, markersize=2.5)
-    return figure
 
 
 def animate(states: Float[np.ndarray, "path time 2"], title: str = "") -> bytes:
@@ -227,8 +239,10 @@ def animate(states: Float[np.ndarray, "path time 2"], title: str = "") -> bytes:
     Returns:
         A GIF.
     """
-    figure, axes = _circles(title)
+    figure = _figure()
     figure.set_dpi(70)
+    axes = figure.subplots()
+    _circles(axes, title)
     lines = [axes.plot([], [], color=c, linewidth=1, alpha=0.7)[0] for c in _colours(states)]
     dots = axes.plot([], [], "o", color="0.1", markersize=3)[0]
 
@@ -240,19 +254,21 @@ def animate(states: Float[np.ndarray, "path time 2"], title: str = "") -> bytes:
     return gif(figure, update, states.shape[1])
 
 
-def _circles(title: str) -> tuple[Any, Any]:
-    """An empty picture."""
+def _figure() -> Any:
     from matplotlib.figure import Figure
+
+    return Figure(figsize=(3.6, 3.6), layout="constrained")
+
+
+def _circles(axes: Any, title: str) -> None:
+    """What lies below the paths."""
     from matplotlib.patches import Circle
 
-    figure = Figure(figsize=(3.6, 3.6), layout="constrained")
-    axes = figure.subplots()
     axes.add_patch(Circle((0, 0), OUTER, facecolor="#ecfdf3", edgecolor="0.4", linewidth=0.8))
     axes.add_patch(Circle((0, 0), INNER, facecolor="white", edgecolor="0.4", linewidth=0.8))
     axes.set(xlim=(-1.45, 1.45), ylim=(-1.45, 1.45), aspect="equal", xticks=(-1, 0, 1))
     axes.set(yticks=(-1, 0, 1), title=title)
     axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
 
 
 def _colours(states: Float[np.ndarray, "path time 2"]) -> list[str]:

@@ -1,9 +1,30 @@
-"""Problems for planning by diffusion: a probe."""
+"""Problems for planning by diffusion: constraints on a ring, and a probe."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from rlsuite.algorithms import decision_diffuser
-from rlsuite.algorithms.decision_diffuser import Config, Model, Planning
+from rlsuite.algorithms.decision_diffuser import Config, Model, Planning, Request
+from rlsuite.data.offline import Offline, offline
 from rlsuite.problems.offline import POINT_LENGTH, problem_of
-from rlsuite.registry import Entry
+from rlsuite.registry import Entry, Problem
+
+_RING = Config(
+    learning_rate=1e-3,
+    batch_size=64,
+    horizon=48,
+    conditions=("label",),
+    evaluation_episodes=32,
+    evaluation_length=49,
+    model=Model(channels=16, multiples=(1, 2, 4)),
+    planning=Planning(
+        sampler="dpm-solver", sampling_steps=10, guidance=1.5, replan_every=8, temperature=0.5
+    ),
+)
 
 _POINT = Config(
     learning_rate=3e-3,
@@ -20,6 +41,32 @@ _POINT = Config(
     planning=Planning(sampler="ddim", sampling_steps=5, temperature=0.25),
 )
 
+
+def together(labels: Float[Array, "request label"], guidance: float) -> Callable[[Any], Request]:
+    """A request for several labels at once, whatever is seen.
+
+    Args:
+        labels: Each as the data have it.
+        guidance: ω.
+
+    Returns:
+        For ``decision_diffuser.make``.
+    """
+
+    def request(observation: Any) -> Request:
+        del observation
+        return Request(jnp.asarray(labels), guidance * jnp.ones(len(labels)))
+
+    return request
+
+
+def _ring() -> Offline:
+    from rlsuite.envs import ring
+
+    paths = ring.demonstrations(jax.random.key(0), 2000)
+    return offline("ring", paths, ring.ring(), expert_return=ring.STATES - 1.0)
+
+
 ENTRY = Entry(
     name="decision-diffuser",
     make=decision_diffuser.make,
@@ -31,6 +78,16 @@ ENTRY = Entry(
             num_steps=1000,
             config=_POINT,
             summary="a point is moved to a goal; half of the episodes are headed for the opposite",
+        ),
+        "ring": Problem(
+            build=_ring,
+            num_steps=5000,
+            config=_RING,
+            callables={"request": together(jnp.eye(2), _RING.planning.guidance)},
+            summary="stay in a disc and out of a hole; each demonstrated, but never both",
+            score="score",
+            higher_is_better=True,
+            baselines=lambda _: {"optimal": 100.0},
         ),
     },
     probe="point",

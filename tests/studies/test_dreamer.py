@@ -16,6 +16,7 @@ from rlsuite.envs.control import control
 from rlsuite.io.reports import slug
 from rlsuite.io.stages import Stages
 from rlsuite.ops.distributions import Deterministic, DiagonalNormal
+from rlsuite.studies import summaries
 from rlsuite.studies.dreamer import (
     claims,
     efficiency,
@@ -23,7 +24,6 @@ from rlsuite.studies.dreamer import (
     gradients,
     models,
     open_loop,
-    summaries,
     sweep,
 )
 

@@ -9,6 +9,7 @@ from rlsuite.algorithms.decision_diffuser.algorithm import (
     State,
     default_network,
     make,
+    plans,
     schedule_of,
 )
 from rlsuite.algorithms.decision_diffuser.config import (
@@ -39,6 +40,7 @@ __all__ = [
     "draw_plan",
     "make",
     "paper",
+    "plans",
     "released",
     "sampler_of",
     "schedule_of",

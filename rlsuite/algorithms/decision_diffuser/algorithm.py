@@ -242,6 +242,48 @@ def make(
     )
 
 
+def plans(
+    config: Config,
+    state: State,
+    key: PRNGKeyArray,
+    request: Request,
+    count: int,
+    *,
+    known: diffusion.Known | None = None,
+    network: Denoiser | None = None,
+) -> Float[Array, "plan horizon n"]:
+    """Draw plans, to look at or to follow by other means.
+
+    Args:
+        config: The hyperparameters with which the state was trained; those of planning may differ.
+        state: The algorithm's.
+        key: Key.
+        request: What is asked for.
+        count: How many plans.
+        known: States that are known, in the data's units; none by default.
+        network: What takes noise off, as given to ``make``.
+
+    Returns:
+        States in the data's units.
+    """
+    net = network or default_network(config)
+    scale = state.statistics.normalizer
+    shape = (config.horizon, state.statistics.bound.shape[0])
+    if known is None:
+        known = diffusion.Known(jnp.zeros(shape, bool), jnp.zeros(shape))
+    fixed = diffusion.Known(known.where, scale.normalize(known.values))
+    bound = state.statistics.bound if config.planning.clip else None
+
+    def one(key: PRNGKeyArray) -> Float[Array, "horizon n"]:
+        params = state.average.denoiser
+        schedule = schedule_of(config)
+        return planning.draw_plan(
+            config, schedule, net.apply, params, key, fixed, request, bound=bound
+        )
+
+    return scale.denormalize(jax.vmap(one)(jax.random.split(key, count)))
+
+
 def _best(config: Config, observation: Any) -> Request:
     """The best return, where returns are told; nothing, where nothing is."""
     del observation

@@ -8,6 +8,5 @@
 ``gradients``     through the model, or by the score function
 ``sweep``         λ and horizon in one program
 ``models``        models fitted to random actions, and frozen
-``summaries``     what all share: means over seeds, axes of figures
 ================  ================================================
 """

@@ -13,7 +13,7 @@ from rlsuite.io.stages import Stages
 from rlsuite.io.tables import Table, number, table
 from rlsuite.problems import dreamer, ppo
 from rlsuite.registry import Entry
-from rlsuite.studies.dreamer.summaries import BLUE, GREY, ORANGE, band, plain, text_of
+from rlsuite.studies.summaries import BLUE, GREY, ORANGE, band, plain, text_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -28,7 +28,7 @@ from rlsuite.io.stages import Stages
 from rlsuite.io.tables import Table, number, table
 from rlsuite.studies.dreamer import exploitation, models
 from rlsuite.studies.dreamer.exploitation import CONFIG, Fitted
-from rlsuite.studies.dreamer.summaries import BLUE, GREEN, GREY, ORANGE, band, plain, text_of
+from rlsuite.studies.summaries import BLUE, GREEN, GREY, ORANGE, band, plain, text_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

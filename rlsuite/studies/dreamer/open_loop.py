@@ -24,7 +24,7 @@ from rlsuite.io.reports import Section, picture
 from rlsuite.io.stages import Stages
 from rlsuite.io.tables import Table, table
 from rlsuite.studies.dreamer import models, strips
-from rlsuite.studies.dreamer.summaries import BLUE, GREY, ORANGE, plain
+from rlsuite.studies.summaries import BLUE, GREY, ORANGE, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

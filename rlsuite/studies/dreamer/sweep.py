@@ -15,7 +15,7 @@ from rlsuite.io.reports import Section, picture
 from rlsuite.io.stages import Stages
 from rlsuite.io.tables import number, table
 from rlsuite.problems.dreamer import ENTRY
-from rlsuite.studies.dreamer.summaries import summary
+from rlsuite.studies.summaries import summary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,0 +1,56 @@
+"""The claims of the Decision Diffuser, each tested: ``rlsuite study decision-diffuser``."""
+
+from typing import NamedTuple
+
+from rlsuite.io.reports import Report
+from rlsuite.io.stages import Stages
+from rlsuite.registry import Study
+from rlsuite.studies.decision_diffuser import ring
+
+
+class Sizes(NamedTuple):
+    """How large the study is.
+
+    Attributes:
+        ring: Of the constraints on a ring.
+    """
+
+    ring: ring.Sizes
+
+
+FULL = Sizes(
+    ring=ring.Sizes(
+        5000, 5, 1000, 250, (0.5, 1.0, 1.5, 2.0, 3.0), (0.0, 0.25, 0.5, 1.0), tuple(ring.SAMPLERS)
+    )
+)
+QUICK = Sizes(ring=ring.Sizes(1000, 1, 100, 32, (1.0, 1.5), (0.5, 1.0), ("DPM-Solver++, 5 steps",)))
+
+
+def study(
+    *, quick: bool = False, num_seeds: int | None = None, stages: Stages | None = None
+) -> Report:
+    """Run the experiments and report them.
+
+    Args:
+        quick: The small version.
+        num_seeds: How many seeds; each part's own by default.
+        stages: Keep the parts that are done.
+
+    Returns:
+        The report.
+    """
+    sizes = QUICK if quick else FULL
+    stages = Stages() if stages is None else stages
+    return Report(
+        "The Decision Diffuser's claims",
+        "Plans drawn from a diffusion model of states, after Ajay et al. 2023: whether constraints "
+        "that were demonstrated alone hold together, and how few steps a plan needs.",
+        [ring.section(sizes.ring, num_seeds, stages)],
+    )
+
+
+STUDY = Study(
+    name="decision-diffuser",
+    run=study,
+    summary="constraints alone and together, guidance, temperature, samplers",
+)
