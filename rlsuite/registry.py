@@ -33,6 +33,7 @@ _OWN_STUDIES = (
     "rlsuite.studies.objectworld",
     "rlsuite.studies.maml.adaptation",
     "rlsuite.studies.dreamer.claims",
+    "rlsuite.studies.decision_diffuser.claims",
     "rlsuite.studies.meta_irl.reproduction",
     "rlsuite.studies.meta_irl.choices",
     "rlsuite.studies.meta_irl.beyond",
