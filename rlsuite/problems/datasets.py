@@ -166,6 +166,11 @@ DATASETS: Mapping[str, Dataset] = {
         simulated("rlsuite.envs.block_stacking", "block_stacking", 97, 1.0),
         2400 * 97,
     ),
+    "gait": Dataset(
+        "four legs that bound, pace or trot",
+        simulated("rlsuite.envs.gait", "gait", 250, 4.7),
+        2500 * 250,
+    ),
 }
 
 
