@@ -11,9 +11,9 @@ on transitions (s, a, r, s') drawn uniformly follows the gradients of
 
 where d tells that the episode ended for good; then the slow critics move by a share of the way. The
 integral is estimated from actions drawn uniformly, from π(·|s) and from π(·|s'), each weighted by
-its own density. For α large enough the policy's expected Q is a lower bound of its value (theorem
-3.2). With ``lagrange``, α is multiplied by λ ≥ 0, which grows where the mean P exceeds ``gap`` and
-falls where it does not.
+its own density. For α large enough, a policy that prefers what the critics prefer has an expected Q
+that is a lower bound of its value (theorem 3.2). With ``lagrange``, α is multiplied by λ ≥ 0, which
+grows where the mean P exceeds ``gap`` and falls where it does not.
 
 References:
     Kumar, Zhou, Tucker, Levine: Conservative Q-learning for offline reinforcement learning.
