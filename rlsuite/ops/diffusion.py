@@ -226,6 +226,34 @@ def _scales(schedule: Schedule, step: Int[Array, ""], dtype: jnp.dtype) -> tuple
     return scale[step].astype(dtype), spread[step].astype(dtype)
 
 
+def tilted(
+    schedule: Schedule,
+    data: Float[Array, "*shape"],
+    step: Int[Array, ""],
+    slope: Float[Array, "*shape"],
+) -> Float[Array, "*shape"]:
+    r"""The data that a prediction implies if p(x_0) is weighted by e^{J(x_0)}.
+
+    With J_k(x_k) = ln E[e^{J(x_0)} | x_k], the score of x_k grows by ∇J_k, and x̂_0 by
+    (1 − ᾱ_k)/√ᾱ_k of it: the guidance of classifiers, and of Diffuser by a learned value.
+
+    Args:
+        schedule: The schedule.
+        data: x̂_0.
+        step: k.
+        slope: ∇J_k(x_k).
+
+    Returns:
+        x̂_0 of the weighted law.
+
+    Reference:
+        Dhariwal, Nichol: Diffusion models beat GANs on image synthesis. 2021, arXiv:2105.05233,
+        eq. 14.
+    """
+    scale, spread = _scales(schedule, step, data.dtype)
+    return data + jnp.square(spread) / scale * slope
+
+
 class Sampler(NamedTuple):
     """A way from noise to data: x ← carry·x + data·x̂ + before·x̂' + noise·z, x̂' the last x̂.
 

@@ -114,7 +114,7 @@ def test_a_network_that_knows_the_data_has_no_loss(prediction, goal):
         ends = clean[0] & (clean[-1] | (not goal))
         return jnp.where(clean[:, None], 1e6, said) + jnp.where(ends, 0.0, jnp.inf)
 
-    example = training.Example(data, jnp.zeros(0))
+    example = training.Example(data, jnp.zeros(0), jnp.zeros(()))
     loss = functools.partial(training.denoising_loss, config, schedule, apply, None)
     losses = jax.vmap(lambda key: loss(key, example))(jax.random.split(KEY, 200))
     assert float(losses.max()) < 1e-4
@@ -127,7 +127,7 @@ def test_conditions_are_dropped_as_often_as_told():
     def apply(params, x, step, condition, present):
         return jnp.where(present, 0.0, 1e3) * jnp.ones_like(x)
 
-    example = training.Example(jnp.zeros((4, 1)), jnp.ones(1))
+    example = training.Example(jnp.zeros((4, 1)), jnp.ones(1), jnp.zeros(()))
     loss = functools.partial(training.denoising_loss, config, schedule, apply, None)
     losses = jax.vmap(lambda key: loss(key, example))(jax.random.split(KEY, 2000))
     assert float(jnp.mean(losses > 1e4)) == pytest.approx(0.25, abs=0.03)
@@ -201,6 +201,38 @@ def test_plans_have_the_law_that_the_audit_computes(sampler, temperature, num_kn
     np.testing.assert_allclose(
         np.cov(plans.T), law.covariance, atol=float(0.06 * spread.max() ** 2) + 1e-5
     )
+
+
+def test_a_value_tilts_the_law():
+    """For Gaussian data and J = c·x the weighted law is N(μ + w Σ c, Σ)."""
+    weight, c = 0.7, RNG.normal(size=6)
+    config = dd.Config(
+        horizon=3,
+        conditions=(),
+        model=dd.Model(diffusion_steps=200, value=True),
+        planning=dd.Planning(temperature=1.0, value_guidance=weight),
+    )
+    schedule, nothing = dd.schedule_of(config), dd.Request(jnp.zeros((0, 0)), jnp.zeros(0))
+    free = diffusion.first_known(jnp.zeros((0, 2)), 3)
+    steps = range(schedule.num_steps + 1)
+    tables = [exact.prediction(schedule, LAWS[0], k) for k in steps]
+    matrices = jnp.asarray([table.matrix for table in tables])
+
+    def value(x, step):
+        return jnp.asarray(c) @ matrices[step] @ x.reshape(-1)
+
+    @jax.jit
+    @jax.vmap
+    def draw(key):
+        return dd.draw_plan(config, schedule, best(schedule), None, key, free, nothing, value=value)
+
+    count = 8000
+    plans = np.asarray(draw(jax.random.split(KEY, count))).reshape(count, 6)
+    covariance = LAWS[0].covariance
+    shift = weight * covariance @ c
+    assert np.abs(shift).max() > 0.3
+    np.testing.assert_allclose(plans.mean(0), LAWS[0].mean + shift, atol=0.06)
+    np.testing.assert_allclose(np.cov(plans.T), covariance, atol=0.1 * covariance.max())
 
 
 def test_a_warm_start_keeps_what_a_good_plan_has():
@@ -380,6 +412,9 @@ def test_what_is_missing_is_named():
         dd.make(problem, dd.Config(horizon=4, conditions=("label",)))
     with pytest.raises(ValueError, match="goal is None, and the config field 'goal' is True"):
         dd.make(problem, dd.Config(horizon=4, goal=True))
+    guided = dd.Config(horizon=4, planning=dd.Planning(value_guidance=1.0))
+    with pytest.raises(ValueError, match=r"'value_guidance' is .*; allowed without 'value': 0"):
+        dd.make(problem, guided)
     with pytest.raises(ValueError, match="horizon"):
         dd.make(problem, dd.Config(horizon=14))
 

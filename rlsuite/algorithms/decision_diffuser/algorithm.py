@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
@@ -36,15 +37,17 @@ Params = Any
 
 
 class Parameters(NamedTuple):
-    """Those of the two networks.
+    """Those of the networks.
 
     Attributes:
         denoiser: Of the network that takes noise off.
         inverse: Of the inverse dynamics.
+        value: Of the one that tells returns; None without.
     """
 
     denoiser: Params
     inverse: Params
+    value: Params = None
 
 
 class State(NamedTuple):
@@ -71,10 +74,12 @@ class Metrics(NamedTuple):
     Attributes:
         denoising_loss: Mean squared error of what is predicted.
         inverse_loss: Mean squared error of the actions.
+        value_loss: Mean squared error of returns; 0 where they are not learned.
     """
 
     denoising_loss: Float[Array, ""]
     inverse_loss: Float[Array, ""]
+    value_loss: Float[Array, ""]
 
 
 class Evaluation(NamedTuple):
@@ -166,13 +171,14 @@ def make(
     transformation = optimizer(config.learning_rate)
 
     def init(key: PRNGKeyArray) -> State:
-        of_denoiser, of_inverse = jax.random.split(key)
+        of_denoiser, of_inverse, of_value = jax.random.split(key, 3)
         computed = training.statistics(config, problem.episodes)
-        x, y = training.example(config, problem.episodes, computed, jnp.zeros((), int))
+        x, y, _ = training.example(config, problem.episodes, computed, jnp.zeros((), int))
         step, present = jnp.zeros((), int), jnp.ones((), bool)
         params = Parameters(
             net.init(of_denoiser, x, step, y if config.conditions else None, present),
             inverse.init(of_inverse, x[:1], x[:1]),
+            net.init(of_value, x, step, None, present) if config.model.value else None,
         )
         average = jax.tree.map(jnp.copy, params)
         none = jnp.zeros((), jnp.int32)
@@ -182,22 +188,24 @@ def make(
         params: Parameters, key: PRNGKeyArray, computed: Statistics
     ) -> tuple[Float[Array, ""], Metrics]:
         of_segments, of_noise, of_transitions = jax.random.split(key, 3)
+        how = (config, schedule, net.apply)
 
-        def one(of_segment: PRNGKeyArray, of_noise: PRNGKeyArray) -> Float[Array, ""]:
+        def one(of_segment: PRNGKeyArray, of_noise: PRNGKeyArray) -> tuple[Array, Array]:
             segment = training.draw(config, problem.episodes, computed, of_segment)
-            return training.denoising_loss(
-                config, schedule, net.apply, params.denoiser, of_noise, segment
-            )
+            denoising = training.denoising_loss(*how, params.denoiser, of_noise, segment)
+            if not config.model.value:
+                return denoising, jnp.zeros(())
+            return denoising, training.value_loss(*how, params.value, of_noise, segment)
 
         keys = (jax.random.split(key, config.batch_size) for key in (of_segments, of_noise))
-        denoising = jnp.mean(jax.vmap(one)(*keys))
+        denoising, valuing = (jnp.mean(losses) for losses in jax.vmap(one)(*keys))
         steps = jax.random.randint(
             of_transitions, (config.transitions,), 0, problem.episodes.num_steps
         )
         actions = training.inverse_loss(
             inverse.apply, params.inverse, computed.normalizer, problem.episodes, steps
         )
-        return denoising + actions, Metrics(denoising, actions)
+        return denoising + actions + valuing, Metrics(denoising, actions, valuing)
 
     def step(key: PRNGKeyArray, state: State) -> tuple[State, Metrics]:
         gradients, metrics = jax.grad(loss, has_aux=True)(state.params, key, state.statistics)
@@ -208,14 +216,7 @@ def make(
         return State(params, average, optimizer_state, state.updates + 1, state.statistics), metrics
 
     def planner(state: State) -> Planner:
-        draw = functools.partial(
-            planning.draw_plan,
-            config,
-            schedule,
-            net.apply,
-            state.average.denoiser,
-            bound=state.statistics.bound if config.planning.clip else None,
-        )
+        draw = _drawing(config, net, state)
         act = functools.partial(inverse.apply, state.average.inverse)
         asked = request or functools.partial(_best, config)
         return Planner(draw, act, state.statistics.normalizer, asked, goal)
@@ -239,6 +240,22 @@ def make(
     # XLA on CPU runs a step of convolutions several times slower within a loop.
     return Algorithm(
         init, step, act, evaluate if problem.control is not None else None, chunk_length=1
+    )
+
+
+def _drawing(config: Config, net: Denoiser, state: State) -> Callable[..., Any]:
+    """``draw_plan`` with everything that was trained: ``(key, known, request, guess) -> plan``."""
+    value = None
+    if config.model.value:
+        value = functools.partial(training.value, net.apply, state.average.value)
+    return functools.partial(
+        planning.draw_plan,
+        config,
+        schedule_of(config),
+        net.apply,
+        state.average.denoiser,
+        value=value,
+        bound=state.statistics.bound if config.planning.clip else None,
     )
 
 
@@ -266,22 +283,14 @@ def plans(
     Returns:
         States in the data's units.
     """
-    net = network or default_network(config)
+    draw = _drawing(config, network or default_network(config), state)
     scale = state.statistics.normalizer
     shape = (config.horizon, state.statistics.bound.shape[0])
     if known is None:
         known = diffusion.Known(jnp.zeros(shape, bool), jnp.zeros(shape))
     fixed = diffusion.Known(known.where, scale.normalize(known.values))
-    bound = state.statistics.bound if config.planning.clip else None
-
-    def one(key: PRNGKeyArray) -> Float[Array, "horizon n"]:
-        params = state.average.denoiser
-        schedule = schedule_of(config)
-        return planning.draw_plan(
-            config, schedule, net.apply, params, key, fixed, request, bound=bound
-        )
-
-    return scale.denormalize(jax.vmap(one)(jax.random.split(key, count)))
+    drawn = jax.vmap(lambda key: draw(key, fixed, request))(jax.random.split(key, count))
+    return scale.denormalize(drawn)
 
 
 def _best(config: Config, observation: Any) -> Request:
@@ -307,6 +316,9 @@ def _check(problem: Offline, config: Config, request: Any, goal: Any) -> None:
             f"request is None; allowed with the conditions {config.conditions}: a function from an "
             "observation to a Request"
         )
+    weight = config.planning.value_guidance
+    if not config.model.value and not isinstance(weight, jax.core.Tracer) and np.any(weight):
+        raise ValueError(f"config field 'value_guidance' is {weight}; allowed without 'value': 0")
     if config.goal != (goal is not None):
         raise ValueError(
             f"goal is {goal}, and the config field 'goal' is {config.goal}; allowed: a function "

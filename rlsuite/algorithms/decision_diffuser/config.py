@@ -22,6 +22,7 @@ class Model:
         schedule: How noise grows.
         diffusion_steps: T.
         normalizer: The scale of states: "gaussian", or "cdf" or "limits", within [−1, 1].
+        value: Whether a second network of the same kind learns returns, for ``value_guidance``.
     """
 
     kind: Literal["unet", "transformer", "mlp"] = "unet"
@@ -32,6 +33,7 @@ class Model:
     schedule: Literal["cosine", "linear"] = "cosine"
     diffusion_steps: int = setting(default=100, at_least=1)
     normalizer: Literal["gaussian", "cdf", "limits"] = "gaussian"
+    value: bool = False
 
 
 @config
@@ -46,6 +48,7 @@ class Planning:
         temperature_of: Whether α scales variances (the paper) or standard deviations (the code).
         guidance: ω.
         target_return: What return is asked for; 1 is the best of the data.
+        value_guidance: Weight of the learned value's gradient (Diffuser); needs ``value``.
         clip: Whether predicted states are kept within the greatest size that the data's have. (A
             small error of the noise at k = T is a large one of the states.)
         replan_every: Time steps between plans.
@@ -60,6 +63,7 @@ class Planning:
     temperature_of: Literal["variance", "deviation"] = "variance"
     guidance: float = setting(default=1.2, at_least=0)
     target_return: float = 1.0
+    value_guidance: float = setting(default=0.0, at_least=0)
     clip: bool = True
     replan_every: int = setting(default=1, at_least=1)
     warm_steps: int = setting(default=0, at_least=0)

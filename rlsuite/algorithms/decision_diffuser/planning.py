@@ -10,6 +10,8 @@ all of them of the one kind that the network was trained with: one return with w
 with weights ω to ask for all of them, with a negative weight to ask for the contrary of one. A plan
 is followed by a_t = f_φ(s_t, ŝ_{t+1}).
 
+Where a value J(x_k, k) was learned, x̂_0 is moved by w (1 − ᾱ_k)/√ᾱ_k ∇J (Diffuser's guidance).
+
 Reference:
     Ajay et al. 2023, arXiv:2211.15657, algorithm 1, eqs. 8, 10 and 11.
 """
@@ -27,6 +29,7 @@ from rlsuite.ops import diffusion
 
 Params = Any
 Apply = Callable[..., Any]
+Value = Callable[[Float[Array, "horizon n"], Int[Array, ""]], Float[Array, ""]]
 
 
 class Request(NamedTuple):
@@ -83,6 +86,7 @@ def predictor(
     apply: Apply,
     params: Params,
     request: Request,
+    value: Value | None = None,
 ) -> Callable[[Float[Array, "horizon n"], Int[Array, ""]], Float[Array, "horizon n"]]:
     """What a sampler asks: the data that are behind x_k, as requested.
 
@@ -92,6 +96,7 @@ def predictor(
         apply: ``(params, x, k, y, whether y is seen)`` to a prediction.
         params: Parameters.
         request: What is asked for.
+        value: J, by whose gradient plans are guided.
 
     Returns:
         ``(x_k, k) -> x̂_0``.
@@ -101,12 +106,19 @@ def predictor(
     told = jnp.concatenate([jnp.zeros((1, size)), request.conditions])
     present = jnp.arange(len(told)) > 0
 
-    def predict(x: Float[Array, "horizon n"], step: Int[Array, ""]) -> Float[Array, "horizon n"]:
+    def requested(x: Float[Array, "horizon n"], step: Int[Array, ""]) -> Float[Array, "horizon n"]:
         if size == 0:
             return diffusion.to_data(schedule, kind, x, step, apply(params, x, step, None, True))
         all_ = jax.vmap(lambda y, seen: apply(params, x, step, y, seen))(told, present)
         combined = diffusion.guided(all_[0], all_[1:], request.weights)
         return diffusion.to_data(schedule, kind, x, step, combined)
+
+    def predict(x: Float[Array, "horizon n"], step: Int[Array, ""]) -> Float[Array, "horizon n"]:
+        data = requested(x, step)
+        if value is None:
+            return data
+        slope = config.planning.value_guidance * jax.grad(value)(x, step)
+        return diffusion.tilted(schedule, data, step, slope)
 
     return predict
 
@@ -121,6 +133,7 @@ def draw_plan(
     request: Request,
     guess: Float[Array, "horizon n"] | None = None,
     *,
+    value: Value | None = None,
     bound: Float[Array, " n"] | None = None,
 ) -> Float[Array, "horizon n"]:
     """Draw a plan.
@@ -134,6 +147,7 @@ def draw_plan(
         known: The states that are known, normalised.
         request: What is asked for.
         guess: A plan that is nearly right, from which only ``warm_steps`` are walked.
+        value: J, by whose gradient plans are guided.
         bound: Predicted states are kept within ± this.
 
     Returns:
@@ -146,7 +160,7 @@ def draw_plan(
     else:
         sampler = diffusion.shortened(sampler, config.planning.warm_steps)
         start = diffusion.noise_to(schedule, of_start, guess, int(sampler.steps[0]))
-    predict = predictor(config, schedule, apply, params, request)
+    predict = predictor(config, schedule, apply, params, request, value)
     return diffusion.walk(sampler, predict, of_walk, start, known=known, bound=bound)
 
 

@@ -78,10 +78,12 @@ class Example(NamedTuple):
     Attributes:
         states: Normalised.
         condition: y.
+        value: Its return, on the scale on which it may be told.
     """
 
     states: Float[Array, "horizon n"]
     condition: Float[Array, " condition"]
+    value: Float[Array, ""]
 
 
 def draw(config: Config, episodes: Episodes, computed: Statistics, key: PRNGKeyArray) -> Example:
@@ -117,15 +119,16 @@ def example(
     times = config.stride * jnp.arange(config.horizon)
     states = jax.vmap(lambda ahead: recorded.state(episodes, start, ahead))(times)
     span = jnp.maximum(computed.high - computed.low, 1e-8)
+    value = (computed.returns[start] - computed.low) / span
     told = {
-        "return": lambda: ((computed.returns[start] - computed.low) / span)[None],
+        "return": lambda: value[None],
         "label": lambda: recorded.label(episodes, start),
         "state": lambda: computed.normalizer.normalize(
             recorded.state(episodes, start, config.reach or config.duration)
         ),
     }
     condition = jnp.concatenate([jnp.zeros(0), *(told[name]() for name in config.conditions)])
-    return Example(computed.normalizer.normalize(states), condition)
+    return Example(computed.normalizer.normalize(states), condition, value)
 
 
 def known(
@@ -180,6 +183,56 @@ def denoising_loss(
     predicted = apply(params, clean.put(drawn.inputs), drawn.step, condition, present)
     wanted = diffusion.target(schedule, config.model.prediction, segment.states, drawn)
     return _mean_where(~clean.where, jnp.square(predicted - wanted))
+
+
+def value(
+    apply: Callable[..., Any],
+    params: Params,
+    inputs: Float[Array, "horizon n"],
+    step: Int[Array, ""],
+) -> Float[Array, ""]:
+    """The return of what is behind a noised segment: the mean of what a second network says.
+
+    Args:
+        apply: ``(params, x, k, y, whether y is seen)`` to a prediction.
+        params: The second network's parameters.
+        inputs: x_k.
+        step: k.
+
+    Returns:
+        J(x_k, k).
+    """
+    return jnp.mean(apply(params, inputs, step, None, True))
+
+
+def value_loss(
+    config: Config,
+    schedule: diffusion.Schedule,
+    apply: Callable[..., Any],
+    params: Params,
+    key: PRNGKeyArray,
+    segment: Example,
+) -> Float[Array, ""]:
+    """The squared error of the value of one segment.
+
+    Args:
+        config: The hyperparameters.
+        schedule: How noise grows.
+        apply: ``(params, x, k, y, whether y is seen)`` to a prediction.
+        params: The second network's parameters.
+        key: Key.
+        segment: The segment.
+
+    Returns:
+        (J(x_k, k) − R)², the first state being known.
+
+    Reference:
+        Janner et al. 2022, arXiv:2205.09991, algorithm 1.
+    """
+    clean = known(config, min(config.history, 1), segment.states)
+    drawn = diffusion.noised(schedule, key, segment.states)
+    said = value(apply, params, clean.put(drawn.inputs), drawn.step)
+    return jnp.square(said - segment.value)
 
 
 def inverse_loss(
