@@ -319,6 +319,38 @@ def test_the_multiplier_grows_where_the_penalty_exceeds_the_gap(exact):
     np.testing.assert_allclose(found, np.exp(0.5) * (np.asarray([0.0, 2.0]) - np.log(2)), atol=0.03)
 
 
+def test_the_policy_follows_entropy_and_the_lesser_critic(exact):
+    """Of Q₁ = 2 a and Q₂ = 3 a, whose lesser has a bend at 0; against quadrature."""
+    networks = cql.Networks(
+        CONSERVATIVE.policy,
+        Network(CRITIC.init, lambda slopes, inputs: jnp.multiply.outer(slopes, inputs[1][..., 0])),
+    )
+    number, temperature = 40_000, 0.6
+    batch = Transitions(*(jnp.zeros((number, n)) for n in (1, 1)), *3 * (jnp.zeros(number),))
+    batch = batch._replace(next_observations=batch.observations)
+    u = np.linspace(-12.0, 12.0, 200_001)
+
+    def expected(loc):
+        density = scipy.stats.norm.pdf(u, loc, 0.9)
+        worth = np.minimum(2 * np.tanh(u), 3 * np.tanh(u))
+        entropy = TanhNormal(jnp.asarray([loc]), jnp.asarray([0.9])).entropy()
+        return -temperature * float(entropy) - np.trapezoid(density * worth, u)
+
+    @jax.jit
+    @jax.grad
+    def slopes(params):
+        config = cql.Config(num_actions=1)
+        key = jax.random.key(0)
+        return cql.loss(networks, config, params, params.critic, key, batch)[0]
+
+    logs = jnp.log(temperature) * jnp.ones(()), jnp.zeros(())
+    found = slopes(cql.Params(jnp.zeros(2), jnp.asarray([2.0, 3.0]), *logs))
+    slope = (expected(1.0 + 1e-4) - expected(1.0 - 1e-4)) / 2e-4
+    np.testing.assert_allclose(found.policy[0], slope, atol=0.02)
+    entropy = TanhNormal(jnp.ones(1), jnp.full(1, 0.9)).entropy()
+    np.testing.assert_allclose(found.log_temperature, entropy + 1, atol=0.02)
+
+
 # Imitation, data and shapes
 
 
