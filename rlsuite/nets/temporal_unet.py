@@ -42,6 +42,20 @@ def sinusoids(step: Int[Array, ""] | Float[Array, ""], size: int) -> Float[Array
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)])
 
 
+def mish(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    r"""x tanh(ln(1 + eˣ)) = x n / (n + 2), n = eˣ (eˣ + 2): one exponential instead of three.
+
+    Args:
+        x: Anything.
+
+    Returns:
+        Mish of it.
+    """
+    exponential = jnp.exp(jnp.minimum(x, 20.0))  # From there on n / (n + 2) rounds to 1.
+    n = exponential * (exponential + 2)
+    return x * (n / (n + 2))
+
+
 class _Convolution(nn.Module):
     """Convolution, group norm over time and a group's channels, Mish."""
 
@@ -50,7 +64,7 @@ class _Convolution(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "time inputs"]) -> Float[Array, "time channels"]:
         x = nn.Conv(self.channels, (_KERNEL,), padding="SAME")(x)
-        return jax.nn.mish(nn.GroupNorm(_GROUPS, epsilon=1e-5, reduction_axes=(-2, -1))(x))
+        return mish(nn.GroupNorm(_GROUPS, epsilon=1e-5, reduction_axes=(-2, -1))(x))
 
 
 class _Block(nn.Module):
@@ -62,9 +76,27 @@ class _Block(nn.Module):
     def __call__(
         self, x: Float[Array, "time inputs"], embedding: Float[Array, " embedding"]
     ) -> Float[Array, "time channels"]:
-        y = _Convolution(self.channels)(x) + nn.Dense(self.channels)(jax.nn.mish(embedding))
+        y = _Convolution(self.channels)(x) + nn.Dense(self.channels)(mish(embedding))
         y = _Convolution(self.channels)(y)
         return y + (x if x.shape[-1] == self.channels else nn.Conv(self.channels, (1,))(x))
+
+
+class _Doubling(nn.Module):
+    """A transposed convolution of width 4 and stride 2, as a product for even times and for odd.
+
+    XLA differentiates Flax's own in its kernel thirty times more slowly on CPU.
+    """
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "time channels"]) -> Float[Array, "2*time channels"]:
+        shape = 4, x.shape[-1], x.shape[-1]
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+        bias = self.param("bias", nn.initializers.zeros, shape[-1:])
+        padded = jnp.pad(x, ((1, 1), (0, 0)))
+        pairs = jnp.concatenate([padded[:-1], padded[1:]], axis=-1)
+        even = pairs[:-1] @ jnp.concatenate([kernel[0], kernel[2]])
+        odd = pairs[1:] @ jnp.concatenate([kernel[1], kernel[3]])
+        return jnp.stack([even, odd], axis=1).reshape(-1, shape[-1]) + bias
 
 
 class _Embedding(nn.Module):
@@ -75,7 +107,7 @@ class _Embedding(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
         for size in self.sizes[:-1]:
-            x = jax.nn.mish(nn.Dense(size)(x))
+            x = mish(nn.Dense(size)(x))
         return nn.Dense(self.sizes[-1])(x)
 
 
@@ -133,7 +165,7 @@ class TemporalUNet(nn.Module):
             x = jnp.concatenate([x, passed.pop()], axis=-1)
             for _ in range(2):
                 x = _Block(channels)(x, embedding)
-            x = nn.ConvTranspose(channels, (4,), strides=(2,), padding="SAME")(x)
+            x = _Doubling()(x)
         return nn.Conv(size, (1,))(_Convolution(self.channels)(x))
 
     def _check(self, trajectory: Float[Array, "time size"]) -> None:

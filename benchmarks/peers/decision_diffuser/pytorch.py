@@ -111,7 +111,7 @@ class TemporalUNet(nn.Module):
         self.up = nn.ModuleList(blocks[2 * _LEVELS + 2 :])
         ways = range(_LEVELS - 1)
         self.shorten = nn.ModuleList(weights[f"Conv_{i}"].convolution(2) for i in ways)
-        self.lengthen = nn.ModuleList(weights[f"ConvTranspose_{i}"].transposed() for i in ways)
+        self.lengthen = nn.ModuleList(weights[f"_Doubling_{i}"].transposed() for i in ways)
         self.last = weights["_Convolution_0"].normalised()
         self.out = weights[f"Conv_{_LEVELS - 1}"].convolution()
         self.step = weights["step"].perceptron()
