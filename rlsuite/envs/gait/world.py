@@ -54,8 +54,10 @@ from rlsuite.envs.control import Control
 from rlsuite.envs.vectors import VectorEnvironment
 
 GAITS = ("bound", "pace", "trot", "pronk")
+"""What is measured."""
+
 SKILLS = GAITS[:3]
-"""What is measured, and what is demonstrated."""
+"""What is demonstrated."""
 
 STEPS = 250
 """The number of steps of an episode, five seconds."""
