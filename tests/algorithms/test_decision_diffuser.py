@@ -152,7 +152,7 @@ def best(schedule):
             jnp.asarray([[getattr(affine, name) for affine in table] for table in tables])
             for name in ("matrix", "offset")
         )
-        which = jnp.where(present, condition[0], 0.0).astype(int)
+        which = 0 if condition is None else jnp.where(present, condition[0], 0.0).astype(int)
         data = matrices[which, step] @ x.reshape(-1) + offsets[which, step]
         signal = jnp.asarray(schedule.signal)[step]
         noise = (x.reshape(-1) - jnp.sqrt(signal) * data) / jnp.sqrt(1 - signal)

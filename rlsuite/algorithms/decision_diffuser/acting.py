@@ -153,7 +153,7 @@ def walk(
     """
     of_start, of_first, of_steps = jax.random.split(key, 3)
 
-    def split(key: PRNGKeyArray) -> PRNGKeyArray:
+    def split(key: PRNGKeyArray) -> Array:
         return jax.random.split(key, num_episodes)
 
     def act(key: PRNGKeyArray, seen: Timestep, plan: Plan) -> tuple[Array, Plan]:
