@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import jax
 import numpy as np
 
-from rlsuite.algorithms.ppo import Config, State
-from rlsuite.algorithms.ppo.host import HostPPO
+from rlsuite.algorithms.ppo import Config, HostPPO, State
 from rlsuite.data.episodes import Episode
 from rlsuite.data.recording import Recorder, Rows, episodes_of, together
 from rlsuite.io.progress import Progress

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from follow import Follow
 
-from rlsuite.algorithms.ppo import Config
-from rlsuite.algorithms.ppo.host import HostPPO
+from rlsuite.algorithms.ppo import Config, HostPPO
 from rlsuite.data.recording import Recorder, episodes_of
 
 CONFIG = Config(

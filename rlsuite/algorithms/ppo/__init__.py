@@ -2,6 +2,7 @@
 
 from rlsuite.algorithms.ppo.algorithm import clipped_adam, default_network, make
 from rlsuite.algorithms.ppo.experience import Experience, Walkers, collect, episodes, estimate
+from rlsuite.algorithms.ppo.host import HostPPO, HostStep
 from rlsuite.algorithms.ppo.learning import Batch, Losses, improve, loss, shuffle
 from rlsuite.algorithms.ppo.networks import (
     ActorCritic,
@@ -21,6 +22,8 @@ __all__ = [
     "Config",
     "Evaluation",
     "Experience",
+    "HostPPO",
+    "HostStep",
     "Losses",
     "Metrics",
     "Moments",

@@ -23,7 +23,7 @@ from rlsuite.data.recording import Choose, Recorder, Rows
 from rlsuite.envs.control import Actions
 
 
-class Step(NamedTuple):
+class HostStep(NamedTuple):
     """One step of the algorithm.
 
     Attributes:
@@ -70,7 +70,7 @@ class HostPPO:
         self._learn = jax.jit(learner(self._actions, config, self._network, self._optimizer))
         self._act = jax.jit(self._choose)
 
-    def train(self, recorder: Recorder, key: PRNGKeyArray) -> Iterator[Step]:
+    def train(self, recorder: Recorder, key: PRNGKeyArray) -> Iterator[HostStep]:
         """The algorithm, for as long as it is asked for another step.
 
         Args:
@@ -102,7 +102,7 @@ class HostPPO:
             returns, lengths = (sums * ~rows.ends for sums in (returns, lengths))
             walkers = _walkers(recorder.observation)
             state, metrics = self._learn(of_passes, state, walkers, happened)
-            yield Step(state, metrics, rows)
+            yield HostStep(state, metrics, rows)
 
     def policy(self, state: State, key: PRNGKeyArray | None) -> Choose:
         """What acts, for ``Recorder.walk``.
