@@ -57,7 +57,8 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Any]:
     path = Path(path)
     part = path.with_name(path.name + ".part")
     try:
-        with _h5py().File(part, "w") as file:
+        # Since version 1.10 of the library, all that a file says of itself has checksums.
+        with _h5py().File(part, "w", libver="v110") as file:
             yield file
         part.replace(path)
     finally:
@@ -83,7 +84,7 @@ def numbers(group: Any, name: str, shape: Sequence[int | None]) -> np.ndarray:
         raise ValueError(f"{full!r} is missing; there is {', '.join(group) or 'nothing'}")
     dataset = group[name]
     if not isinstance(dataset, _h5py().Dataset):
-        raise ValueError(f"{full!r} is a group of {', '.join(dataset)}; allowed: numbers")
+        raise ValueError(f"{full!r} is {dataset}; allowed: numbers")
     if dataset.dtype.kind not in "biuf":
         raise ValueError(f"{full!r} is of type {dataset.dtype}; allowed: numbers")
     fits = [wanted in (None, size) for wanted, size in zip(shape, dataset.shape, strict=False)]
