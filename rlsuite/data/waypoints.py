@@ -33,8 +33,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-GAIN, DAMPING = 10.0, 1.0
-"""P and D."""
+GAIN = 10.0
+"""P."""
+
+DAMPING = 1.0
+"""D."""
 
 _AROUND = ((0, 1), (1, 0), (0, -1), (-1, 0))
 

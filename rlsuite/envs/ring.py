@@ -47,8 +47,11 @@ from rlsuite.envs.control import Control
 from rlsuite.envs.pictures import gif
 from rlsuite.envs.vectors import VectorEnvironment
 
-OUTER, INNER = 1.0, 0.7
-"""R and r, the radii of the disc and of the hole."""
+OUTER = 1.0
+"""R, the disc's radius."""
+
+INNER = 0.7
+"""r, the hole's radius."""
 
 STEP = 0.2
 """How far an action of 1 moves the point along its axis."""

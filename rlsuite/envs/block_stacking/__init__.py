@@ -1,7 +1,8 @@
 """Four blocks, a gripper, and the constraints "block i stands on block j".
 
 ``world`` is what happens and what is measured, ``expert`` demonstrates single stackings, and
-``drawing`` shows them.
+``drawing`` shows them. ``PAIRS`` are the (i, j) of the constraints, in the order of labels; an
+episode has at most ``STATES`` states.
 """
 
 from rlsuite.envs.block_stacking.drawing import animate, draw

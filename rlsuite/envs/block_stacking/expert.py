@@ -7,12 +7,6 @@ after: what a plan for two constraints at once consists of. Never is a block put
 stands on another, and at the end of each demonstration one constraint holds and no other.
 
 Blocks are carried above the highest tower and let go from there: onto whatever is below them.
-
-Example:
-    >>> import jax
-    >>> episodes = demonstrations(jax.random.key(0), 12)
-    >>> episodes.labels.sum(axis=1).tolist() == [1.0] * 12
-    True
 """
 
 from typing import NamedTuple

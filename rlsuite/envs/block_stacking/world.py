@@ -41,10 +41,7 @@ from rlsuite.envs.vectors import VectorEnvironment
 
 BLOCKS, SIDE = 4, 0.2
 PAIRS = tuple((i, j) for i in range(BLOCKS) for j in range(BLOCKS) if i != j)
-"""(i, j) of each constraint "i stands on j"."""
-
 STATES = 128
-"""The number of states of an episode."""
 
 STEP, OPENING_STEP, FALL = 0.1, 0.25, 0.1
 """How far the gripper moves and opens, and a block falls, in one step."""

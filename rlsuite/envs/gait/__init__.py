@@ -1,6 +1,8 @@
 """Four legs on a body, and the gaits that they can be moved in.
 
 ``world`` is what happens, what is measured and what is demonstrated; ``drawing`` shows it.
+``GAITS`` are the names of what is measured, ``SKILLS`` of what is demonstrated, in the order of
+shares and of labels; an episode has ``STEPS`` steps, five seconds.
 """
 
 from rlsuite.envs.gait.drawing import animate, draw

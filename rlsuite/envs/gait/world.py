@@ -54,13 +54,8 @@ from rlsuite.envs.control import Control
 from rlsuite.envs.vectors import VectorEnvironment
 
 GAITS = ("bound", "pace", "trot", "pronk")
-"""What is measured."""
-
 SKILLS = GAITS[:3]
-"""What is demonstrated."""
-
 STEPS = 250
-"""The number of steps of an episode, five seconds."""
 
 SIGNS = np.asarray([(1, 1, -1, -1), (1, -1, 1, -1), (1, -1, -1, 1), (1, 1, 1, 1)], np.float32)
 """Which legs go together, for each of ``GAITS``: front left, front right, hind left, hind right."""

@@ -1,6 +1,7 @@
 """A ball in a maze: MuJoCo's PointMaze, computed here.
 
 ``world`` is what happens, ``expert`` walks from goal to goal, and ``drawing`` shows plans.
+``MAZES`` are those of the same names in gymnasium-robotics.
 """
 
 from rlsuite.envs.point_maze.drawing import animate_plan, draw_plan

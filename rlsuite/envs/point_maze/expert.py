@@ -1,11 +1,4 @@
-"""Walks from goal to goal, as in D4RL's maze2d, and the controller as a policy.
-
-Example:
-    >>> import jax
-    >>> episodes = demonstrations("umaze", jax.random.key(0), 2)
-    >>> episodes.lengths.tolist()
-    [300, 300]
-"""
+"""Walks from goal to goal, as in D4RL's maze2d, and the controller as a policy."""
 
 import functools
 from collections.abc import Callable

@@ -109,7 +109,6 @@ MAZES = {
     "medium": Maze(_MEDIUM, (6, 6), 600),
     "large": Maze(_LARGE, (7, 9), 800),
 }
-"""The mazes of the same names in gymnasium-robotics."""
 
 
 class _Contacts(NamedTuple):
