@@ -10,12 +10,14 @@ import pytest
 
 from rlsuite.algorithms import decision_diffuser as dd
 from rlsuite.algorithms.decision_diffuser import acting, planning, training
+from rlsuite.configuration import substitute
 from rlsuite.core import run
 from rlsuite.data.episodes import Episode, join
 from rlsuite.data.offline import offline
 from rlsuite.ops import diffusion
 from rlsuite.ops import gaussian_diffusion as exact
 from rlsuite.problems.decision_diffuser import ENTRY
+from rlsuite.problems.episodes import play
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -365,7 +367,7 @@ def test_the_probe_is_solved_by_asking_for_the_best_return(probe):
 
     @jax.jit
     def score(wanted, guidance):
-        asked = dataclasses.replace(PROBE.config.planning, target_return=wanted, guidance=guidance)
+        asked = substitute(PROBE.config.planning, target_return=wanted, guidance=guidance)
         config = dataclasses.replace(PROBE.config, planning=asked)
         return dd.make(problem, config).evaluate(KEY, result.state).score
 
@@ -377,14 +379,8 @@ def test_the_probe_is_solved_by_asking_for_the_best_return(probe):
 
 def test_acting_step_by_step_is_what_an_evaluation_does(probe):
     problem, result = probe
-    act = dd.make(problem, PROBE.config).act
-    state_, seen = problem.control.reset(KEY)
-    carry, earned = None, 0.0
-    while not bool(seen.is_last):
-        action, carry = act(None, result.state, seen.observation, carry)
-        state_, seen = problem.control.step(KEY, state_, action)
-        earned += float(seen.reward)
-    assert float(problem.score(earned)) > 90
+    episode = play(problem.control, dd.make(problem, PROBE.config).act, result.state)
+    assert float(problem.score(jnp.sum(jnp.asarray(episode.rewards)))) > 90
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from rlsuite.algorithms.decision_diffuser.planning import Plan, Request
 from rlsuite.algorithms.decision_diffuser.training import Statistics
 from rlsuite.core import Algorithm
 from rlsuite.data.offline import Offline
+from rlsuite.envs.control import Timestep
 from rlsuite.nets.temporal_mlp import TemporalMLP
 from rlsuite.nets.temporal_unet import InverseDynamics, TemporalUNet
 from rlsuite.ops import diffusion
@@ -158,8 +159,8 @@ def make(
 
     Returns:
         The algorithm: ``step`` returns ``Metrics``; ``evaluate`` an ``Evaluation``, where the
-        problem has an environment. ``act`` takes an observation and remembers a ``Plan``; a key of
-        None draws the same noise each time.
+        problem has an environment. ``act`` takes an observation, or a whole ``Timestep``, and
+        remembers a ``Plan``; a key of None draws the same noise each time.
 
     Raises:
         ValueError: If a request or a goal is needed and missing, or no episode is long enough.
@@ -222,12 +223,13 @@ def make(
         return Planner(draw, act, state.statistics.normalizer, asked, goal)
 
     def act(
-        key: PRNGKeyArray | None, state: State, observation: Float[Array, " n"], carry: Plan | None
+        key: PRNGKeyArray | None, state: State, observation: Any, carry: Plan | None
     ) -> tuple[Float[Array, " m"], Plan]:
         key = jax.random.key(0) if key is None else key
+        seen = observation.observation if isinstance(observation, Timestep) else observation
         if carry is None:
-            return acting.first_action(config, planner(state), key, observation)
-        return acting.next_action(config, planner(state), key, observation, carry)
+            return acting.first_action(config, planner(state), key, jnp.asarray(seen))
+        return acting.next_action(config, planner(state), key, jnp.asarray(seen), carry)
 
     def evaluate(key: PRNGKeyArray, state: State) -> Evaluation:
         assert problem.control is not None

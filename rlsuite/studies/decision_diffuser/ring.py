@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rlsuite.algorithms import decision_diffuser as dd
-from rlsuite.configuration import to_json
+from rlsuite.configuration import substitute, to_json
 from rlsuite.core import run
 from rlsuite.envs import ring
 from rlsuite.io.reports import Picture, Section, picture
@@ -121,7 +121,7 @@ def drawn(
         The plans.
     """
     conditions, weights = (jnp.asarray(part) for part in REQUESTS[name])
-    planning = dataclasses.replace(planning, temperature=temperature)
+    planning = substitute(planning, temperature=temperature)
     config = dataclasses.replace(PROBLEM.config, planning=planning)
     return dd.plans(config, state, key, dd.Request(conditions, guidance * weights), num_plans)
 
