@@ -57,14 +57,23 @@ def mish(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 class _Convolution(nn.Module):
-    """Convolution, group norm over time and a group's channels, Mish."""
+    """Convolution, group norm over time and a group's channels, Mish.
+
+    For the backward pass only the convolution is kept: to normalise once more is faster than to
+    read what was kept of it.
+    """
 
     channels: int
 
     @nn.compact
     def __call__(self, x: Float[Array, "time inputs"]) -> Float[Array, "time channels"]:
         x = nn.Conv(self.channels, (_KERNEL,), padding="SAME")(x)
-        return mish(nn.GroupNorm(_GROUPS, epsilon=1e-5, reduction_axes=(-2, -1))(x))
+        return nn.remat(_normalised)(self, x)
+
+
+def _normalised(module: nn.Module, x: Float[Array, "time n"]) -> Float[Array, "time n"]:
+    del module  # What is made anew belongs to it.
+    return mish(nn.GroupNorm(_GROUPS, epsilon=1e-5, reduction_axes=(-2, -1))(x))
 
 
 class _Block(nn.Module):
