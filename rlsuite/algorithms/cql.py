@@ -52,6 +52,7 @@ from rlsuite.ops.offline import log_integral
 
 __all__ = [
     "Config",
+    "Draws",
     "Evaluation",
     "Losses",
     "Networks",
@@ -213,24 +214,53 @@ def soft_maximum(
     return jax.vmap(lambda values: log_integral(values, log_densities))(values)
 
 
-def propose(
-    now: TanhNormal, later: TanhNormal, key: PRNGKeyArray, number: int
-) -> tuple[Float[Array, "number 2 batch m"], Float[Array, "number 2 batch"]]:
-    """Draw actions of both policies.
+class Draws(NamedTuple):
+    """Actions drawn for a batch.
+
+    Attributes:
+        now: â ~ π(·|s).
+        log_prob: log π(â|s).
+        later: â' ~ π(·|s').
+        actions: For the integral: uniform ones, further ones of π(·|s), and of π(·|s').
+        log_densities: Theirs.
+    """
+
+    now: Float[Array, "batch m"]
+    log_prob: Float[Array, " batch"]
+    later: Float[Array, "batch m"]
+    actions: Float[Array, "number batch m"]
+    log_densities: Float[Array, "number batch"]
+
+
+def propose(now: TanhNormal, later: TanhNormal, key: PRNGKeyArray, number: int) -> Draws:
+    """Draw actions; through ``now`` and ``log_prob`` flow gradients.
 
     Args:
         now: π(·|s).
         later: π(·|s').
         key: Key.
-        number: How many of each.
+        number: How many of each of three kinds, for the integral.
 
     Returns:
-        (actions, their log densities), of ``now`` and of ``later``.
+        The actions.
     """
-    # All at once: every call of a random generator takes long to compile.
+    of_uniform, of_policies = jax.random.split(key)
+    # Both policies at once: every call of a random generator takes long to compile.
     both = jax.tree.map(lambda *leaves: jnp.stack(leaves), now, later)
-    many = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (number, *leaf.shape)), both)
-    return many.sample_with_log_prob(key)
+    many = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (1 + number, *leaf.shape)), both)
+    actions, log_probs = many.sample_with_log_prob(of_policies)
+    batch, size = now.loc.shape
+    shape = (number, batch, size)
+    uniform = jax.random.uniform(of_uniform, shape, actions.dtype, -1.0, 1.0)
+    density = jnp.full((number, batch), -size * math.log(2.0), actions.dtype)
+    drawn, densities = jax.lax.stop_gradient((actions[1:], log_probs[1:]))
+    return Draws(
+        now=actions[0, 0],
+        log_prob=log_probs[0, 0],
+        later=actions[0, 1],
+        actions=jnp.concatenate([uniform, drawn[:, 0], drawn[:, 1]]),
+        log_densities=jnp.concatenate([density, densities[:, 0], densities[:, 1]]),
+    )
 
 
 def loss(
@@ -254,35 +284,25 @@ def loss(
     Returns:
         (sum, its parts).
     """
-    of_policies, of_uniform = jax.random.split(key)
     fixed = jax.lax.stop_gradient(params)
     now = networks.policy.apply(params.policy, batch.observations)
     later = networks.policy.apply(fixed.policy, batch.next_observations)
-    actions, log_probs = propose(now, later, of_policies, 1 + config.num_actions)
+    draws = propose(now, later, key, config.num_actions)
 
-    temperature, entropy = jnp.exp(fixed.log_temperature), -jnp.mean(log_probs[0, 0])
-    pairs = batch.observations, actions[0, 0]
-    guess = jnp.min(networks.critic.apply(fixed.critic, pairs), axis=0)
-    policy_loss = -temperature * entropy - jnp.mean(guess)
-    size = batch.actions.shape[-1]
-    temperature_loss = params.log_temperature * jax.lax.stop_gradient(entropy + size)
+    temperature, entropy = jnp.exp(fixed.log_temperature), -jnp.mean(draws.log_prob)
+    guesses = networks.critic.apply(fixed.critic, (batch.observations, draws.now))
+    policy_loss = -temperature * entropy - jnp.mean(jnp.min(guesses, axis=0))
+    surplus = jax.lax.stop_gradient(entropy) + batch.actions.shape[-1]
+    temperature_loss = params.log_temperature * surplus
 
-    pairs = batch.next_observations, actions[0, 1]
-    after = jnp.min(networks.critic.apply(target, pairs), axis=0)
-    goal = batch.rewards + config.discount * jnp.where(batch.terminals, 0.0, after)
+    after = networks.critic.apply(target, (batch.next_observations, draws.later))
+    after = jnp.where(batch.terminals, 0.0, jnp.min(after, axis=0))
+    goal = batch.rewards + config.discount * after
     values = networks.critic.apply(params.critic, (batch.observations, batch.actions))
     critic_loss = 0.5 * jnp.sum(jnp.mean(jnp.square(values - goal), axis=-1))
 
-    shape = (config.num_actions, *batch.actions.shape)
-    uniform = jax.random.uniform(of_uniform, shape, values.dtype, -1.0, 1.0)
-    density = jnp.full(shape[:-1], -size * math.log(2.0), values.dtype)
-    drawn, densities = jax.lax.stop_gradient((actions[1:], log_probs[1:]))
     soft = soft_maximum(
-        networks,
-        params.critic,
-        batch.observations,
-        jnp.concatenate([uniform, drawn[:, 0], drawn[:, 1]]),
-        jnp.concatenate([density, densities[:, 0], densities[:, 1]]),
+        networks, params.critic, batch.observations, draws.actions, draws.log_densities
     )
     excess = jnp.mean(soft - values, axis=-1)
     multiplier = jnp.minimum(jnp.exp(params.log_multiplier), _MOST)
