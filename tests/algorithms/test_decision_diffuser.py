@@ -372,7 +372,7 @@ def test_the_probe_is_solved_by_asking_for_the_best_return(probe):
         return dd.make(problem, config).evaluate(KEY, result.state).score
 
     scores = jax.vmap(score, (0, None))(jnp.asarray([0.0, 0.5, 1.0]), 1.2)
-    assert float(scores[0]) < 10 < float(scores[1]) < 90 < 95 < float(scores[2])
+    assert float(scores[0]) < float(scores[1]) < -50 < 95 < float(scores[2])
     unguided = float(score(1.0, 0.0))
     assert unguided < 80
 
