@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from rlsuite.nets.temporal_unet import InverseDynamics, TemporalUNet, sinusoids
+from rlsuite.nets.temporal_unet import InverseDynamics, TemporalUNet, _Doubling, mish, sinusoids
 
 KEY = jax.random.key(0)
 SMALL = TemporalUNet(channels=8, multiples=(1, 2, 2))
@@ -51,19 +51,24 @@ def test_sinusoids_are_those_of_their_formula():
     np.testing.assert_allclose(found, np.concatenate([np.sin(angles), np.cos(angles)]), rtol=1e-6)
 
 
-def test_the_first_and_the_last_output_see_every_input_the_step_and_the_condition():
+@functools.cache
+def changed():
+    """The prediction, and with each number of the trajectory, the step or the condition changed."""
     trajectory, step, condition = inputs()
-    assert predict(small(), trajectory, step, condition).shape == trajectory.shape
+    flat = np.concatenate([np.ravel(trajectory), [step], condition]).astype(np.float32)
+    rows = jnp.asarray(np.concatenate([flat[None], flat + np.eye(flat.size, dtype=np.float32)]))
+    return jax.jit(jax.vmap(of_row, in_axes=(None, 0)))(small(), rows)
 
-    @jax.jit
-    @functools.partial(jax.grad, argnums=(0, 1, 2))
-    def gradient(trajectory, step, condition, corner):
-        return jnp.sum(corner * SMALL.apply(small(), trajectory, step, condition))
 
+def of_row(params, row):
+    return SMALL.apply(params, row[:-2].reshape(8, 3), row[-2], row[-1:])
+
+
+def test_the_first_and_the_last_output_see_every_input_the_step_and_the_condition():
+    found = np.asarray(changed())
+    assert found.shape == (1 + 8 * 3 + 2, 8, 3)
     for place in ((0, 0), (-1, -1)):
-        corner = jnp.zeros_like(trajectory).at[place].set(1.0)
-        for found in gradient(trajectory, jnp.asarray(7.0), condition, corner):
-            assert np.all(found != 0)
+        assert np.all(found[1:, *place] != found[0, *place])
 
 
 def test_an_absent_condition_is_not_seen():
@@ -80,11 +85,33 @@ def test_an_absent_condition_is_not_seen():
 
 def test_a_batch_is_each_of_it():
     """Normalisation is over time and channels, never over a batch."""
-    trajectory, step, condition = inputs()
-    both = jnp.stack([trajectory, 10 * trajectory])
-    found = jax.vmap(lambda x: predict(small(), x, step, condition))(both)
-    np.testing.assert_allclose(
-        found[0], predict(small(), trajectory, step, condition), rtol=1e-4, atol=1e-5
+    alone = predict(small(), *inputs())
+    np.testing.assert_allclose(changed()[0], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_mish_and_its_slope_are_those_of_its_formula():
+    x = jnp.asarray([-100.0, -20.0, -3.0, -1e-3, 0.0, 0.5, 4.0, 19.99, 20.01, 100.0])
+    for ours, theirs in ((mish, jax.nn.mish), (jax.grad(mish), jax.grad(jax.nn.mish))):
+        np.testing.assert_allclose(jax.vmap(ours)(x), jax.vmap(theirs)(x), rtol=2e-6, atol=1e-9)
+
+
+def test_doubling_is_a_transposed_convolution():
+    x = jax.random.normal(KEY, (5, 3))
+    ours = _Doubling()
+    theirs = nn.ConvTranspose(3, (4,), strides=(2,), padding="SAME")
+    params = ours.init(KEY, x)
+    params["params"]["bias"] = jnp.asarray([1.0, 2.0, 3.0])
+
+    def value_and_slopes(module):
+        weights = jnp.cos(jnp.arange(30.0)).reshape(10, 3)
+        return jax.value_and_grad(lambda p, x: jnp.sum(weights * module.apply(p, x)), (0, 1))(
+            params, x
+        )
+
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5),
+        value_and_slopes(ours),
+        value_and_slopes(theirs),
     )
 
 
