@@ -21,7 +21,7 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 
 STEPS = 100
-SCHEDULES = {
+SCHEDULES: dict[str, dict[str, Any]] = {
     "cosine": {"beta_schedule": "squaredcos_cap_v2"},
     "linear": {"beta_schedule": "linear", "beta_start": 1e-3, "beta_end": 0.2},
 }
@@ -71,7 +71,8 @@ def sample(schedule: str, name: str, steps: int, eta: float, prediction: str) ->
 def main(folder: Path) -> None:
     """Write the file."""
     torch.set_default_dtype(torch.float64)
-    torch.float32, np.float32 = torch.float64, np.float64  # type: ignore[misc]
+    for library in torch, np:
+        library.float32 = library.float64
     numbers = {
         "versions": {"diffusers": "0.42.1", "torch": torch.__version__},
         "signal": [
