@@ -138,7 +138,7 @@ def make(
     Example:
         >>> import numpy as np
         >>> from rlsuite.core import run
-        >>> from rlsuite.data.episodes import Episode, join
+        >>> from rlsuite.envs.episodes import Episode, join
         >>> from rlsuite.data.offline import offline
         >>> seen = np.linspace(-1.0, 1.0, 101)[:, None]
         >>> problem = offline("halves", join([Episode(seen, seen[:-1] / 2, np.zeros(100))]))

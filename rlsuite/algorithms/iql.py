@@ -270,7 +270,7 @@ def make(
     Example:
         >>> import numpy as np
         >>> from rlsuite.core import run
-        >>> from rlsuite.data.episodes import Episode, join
+        >>> from rlsuite.envs.episodes import Episode, join
         >>> from rlsuite.data.offline import offline
         >>> tried = np.tile([-0.5, 0.5], 50)[:, None]  # In one state; the second earns 1 more.
         >>> episode = Episode(np.zeros((101, 1)), tried, tried[:, 0], terminal=True)

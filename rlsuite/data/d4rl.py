@@ -29,9 +29,9 @@ import numpy as np
 from jaxtyping import Shaped
 
 from rlsuite.data import hdf5
-from rlsuite.data.episodes import Episode, Episodes, join
 from rlsuite.data.offline import Offline, offline
 from rlsuite.envs.control import Control
+from rlsuite.envs.episodes import Episode, Episodes, join
 
 
 class References(NamedTuple):

@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rlsuite.data import hdf5
-from rlsuite.data.episodes import Episode, Episodes, join, split
+from rlsuite.envs.episodes import Episode, Episodes, join, split
 
 _VERSION = "0.5.0"  # Of the format that is written here.
 _NAME = re.compile(r"(?:[-\w][-\w/]*[-\w]/)?[-\w]+-v\d+")

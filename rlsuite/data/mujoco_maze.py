@@ -13,9 +13,9 @@ References:
 import numpy as np
 from jaxtyping import Float
 
-from rlsuite.data import waypoints
-from rlsuite.data.episodes import Episodes, join
 from rlsuite.data.recording import Recorder, episodes_of
+from rlsuite.envs import waypoints
+from rlsuite.envs.episodes import Episodes, join
 from rlsuite.envs.mujoco_maze import PointMaze
 
 _ARRIVED, _NOISE = 0.1, 0.5

@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rlsuite.data.episodes import Episodes
 from rlsuite.envs.control import Control, Timestep
+from rlsuite.envs.episodes import Episodes
 from rlsuite.envs.rollouts import episode_returns
 
 Act = Callable[[PRNGKeyArray, Any, Any], tuple[Float[Array, " action"], Any]]
@@ -90,7 +90,7 @@ def offline(
 
     Example:
         >>> import numpy as np
-        >>> from rlsuite.data.episodes import Episode, join
+        >>> from rlsuite.envs.episodes import Episode, join
         >>> one = Episode(np.zeros((3, 4)), np.zeros((2, 1)), np.ones(2))
         >>> problem = offline("zeros", join([one]), random_return=20.0, expert_return=60.0)
         >>> float(problem.score(jnp.asarray(50.0)))

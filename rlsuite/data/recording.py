@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
-from rlsuite.data.episodes import Episode
+from rlsuite.envs.episodes import Episode
 
 if TYPE_CHECKING:
     import gymnasium

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from rlsuite.data.episodes import Episodes
+from rlsuite.envs.episodes import Episodes
 
 
 class Transitions(NamedTuple):

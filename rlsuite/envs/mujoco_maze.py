@@ -26,7 +26,7 @@ import numpy as np
 from gymnasium import spaces
 from jaxtyping import Bool, Float
 
-from rlsuite.data import waypoints
+from rlsuite.envs import waypoints
 from rlsuite.envs.point_maze.world import MAZES, REACH
 
 SIMULATIONS = {

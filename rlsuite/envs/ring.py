@@ -42,8 +42,8 @@ from flax import struct
 from gymnax.environments import environment
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from rlsuite.data.episodes import Episode, Episodes, join
 from rlsuite.envs.control import Control
+from rlsuite.envs.episodes import Episode, Episodes, join
 from rlsuite.envs.pictures import gif
 from rlsuite.envs.vectors import VectorEnvironment
 

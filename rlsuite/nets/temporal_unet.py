@@ -17,7 +17,6 @@ References:
 
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
@@ -43,7 +42,7 @@ def sinusoids(step: Int[Array, ""] | Float[Array, ""], size: int) -> Float[Array
 
 
 def mish(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    r"""x tanh(ln(1 + eˣ)) = x n / (n + 2), n = eˣ (eˣ + 2): one exponential instead of three.
+    r"""X tanh(ln(1 + eˣ)) = x n / (n + 2), n = eˣ (eˣ + 2): one exponential instead of three.
 
     Args:
         x: Anything.

@@ -23,8 +23,8 @@ import jax
 import numpy as np
 
 from rlsuite.algorithms.ppo import Config, HostPPO, State
-from rlsuite.data.episodes import Episode
 from rlsuite.data.recording import Recorder, Rows, episodes_of, together
+from rlsuite.envs.episodes import Episode
 from rlsuite.io.progress import Progress
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import numpy as np
 from rlsuite import registry
 from rlsuite.data import d4rl, minari
 from rlsuite.data.d4rl import References
-from rlsuite.data.episodes import Episodes, join
+from rlsuite.envs.episodes import Episodes, join
 from rlsuite.envs.rollouts import episode_returns
 from rlsuite.io.terminal import parse
 from rlsuite.problems.episodes import random_return

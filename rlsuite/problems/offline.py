@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rlsuite.core import Algorithm
-from rlsuite.data.episodes import Episode, join
 from rlsuite.data.offline import Offline, offline
 from rlsuite.envs import navigation
 from rlsuite.envs.control import Control
+from rlsuite.envs.episodes import Episode, join
 from rlsuite.problems.episodes import draw_lines, play, random_return
 from rlsuite.registry import Problem
 

@@ -12,8 +12,8 @@ from rlsuite.algorithms import decision_diffuser as dd
 from rlsuite.algorithms.decision_diffuser import acting, planning, training
 from rlsuite.configuration import substitute
 from rlsuite.core import run
-from rlsuite.data.episodes import Episode, join
 from rlsuite.data.offline import offline
+from rlsuite.envs.episodes import Episode, join
 from rlsuite.ops import diffusion
 from rlsuite.ops import gaussian_diffusion as exact
 from rlsuite.problems.decision_diffuser import ENTRY

@@ -163,6 +163,7 @@ EVERYTHING = Spec(
         {
             "vector": jax.ShapeDtypeStruct((3,), jnp.float32),
             "grid": jax.ShapeDtypeStruct((4, 4, 2), jnp.float32),
+            "board": jax.ShapeDtypeStruct((3, 2), jnp.float32),
             "image": jax.ShapeDtypeStruct((16, 16, 3), jnp.uint8),
         },
         jax.ShapeDtypeStruct((), jnp.float32),

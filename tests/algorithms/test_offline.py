@@ -14,11 +14,11 @@ from rlsuite import registry, run
 from rlsuite.algorithms import behaviour_cloning, cql, iql
 from rlsuite.algorithms.offline import scaling
 from rlsuite.configuration import grid
-from rlsuite.data.episodes import Episode, join
 from rlsuite.data.normalizers import Gaussian
 from rlsuite.data.offline import offline
 from rlsuite.data.transitions import Transitions, draw
 from rlsuite.envs.control import control
+from rlsuite.envs.episodes import Episode, join
 from rlsuite.nets import Network
 from rlsuite.ops.distributions import DiagonalNormal, TanhNormal
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rlsuite.data import d4rl
-from rlsuite.data.episodes import Episode, join, split
+from rlsuite.envs.episodes import Episode, join, split
 
 
 def _columns(rows=6, **changes):

@@ -13,7 +13,7 @@ from follow import Follow
 from rlsuite import cli
 from rlsuite.algorithms.ppo import Config
 from rlsuite.data import d4rl, minari
-from rlsuite.data.episodes import Episode, join
+from rlsuite.envs.episodes import Episode, join
 from rlsuite.problems import behaviours, datasets
 from rlsuite.problems.episodes import corridor, corridor_returns
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rlsuite.data import minari
-from rlsuite.data.episodes import Episode, join, split
+from rlsuite.envs.episodes import Episode, join, split
 
 UNIT = {"type": "Box", "dtype": "float32", "shape": [2], "low": [-1.0] * 2, "high": [1.0] * 2}
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from rlsuite.data import mujoco_maze, waypoints
-from rlsuite.data.episodes import split
 from rlsuite.envs import mujoco_maze as environments
+from rlsuite.envs.episodes import split
 
 U_MAZE = environments.MAZES["umaze"].walls
 

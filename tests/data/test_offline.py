@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rlsuite.data.episodes import Episode, join
 from rlsuite.data.offline import evaluate, offline
 from rlsuite.envs.control import control
+from rlsuite.envs.episodes import Episode, join
 from rlsuite.problems.episodes import corridor
 
 

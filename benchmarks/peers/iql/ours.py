@@ -10,9 +10,9 @@ import optax
 
 from rlsuite import run
 from rlsuite.algorithms import iql
-from rlsuite.data.episodes import Episode, join
 from rlsuite.data.offline import Offline, offline
 from rlsuite.data.transitions import transitions
+from rlsuite.envs.episodes import Episode, join
 
 PACKAGES = ("rlsuite", "jax", "jaxlib", "optax", "flax")
 

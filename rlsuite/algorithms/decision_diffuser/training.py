@@ -20,9 +20,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rlsuite.algorithms.decision_diffuser.config import Config
-from rlsuite.data import episodes as recorded
-from rlsuite.data.episodes import Episodes
 from rlsuite.data.normalizers import Cdf, Gaussian, Limits, Normalizer
+from rlsuite.envs import episodes as recorded
+from rlsuite.envs.episodes import Episodes
 from rlsuite.ops import diffusion
 
 Params = Any

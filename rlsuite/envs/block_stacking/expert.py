@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from rlsuite.data.episodes import Episode, Episodes, join
 from rlsuite.envs.block_stacking import world
+from rlsuite.envs.episodes import Episode, Episodes, join
 
 CARRY = 0.92
 """The height of the gripper when it carries a block."""

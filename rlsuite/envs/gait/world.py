@@ -49,8 +49,8 @@ from flax import struct
 from gymnax.environments import environment
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from rlsuite.data.episodes import Episode, Episodes, join
 from rlsuite.envs.control import Control
+from rlsuite.envs.episodes import Episode, Episodes, join
 from rlsuite.envs.vectors import VectorEnvironment
 
 GAITS = ("bound", "pace", "trot", "pronk")

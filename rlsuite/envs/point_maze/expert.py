@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from rlsuite.data import waypoints
-from rlsuite.data.episodes import Episode, Episodes, join
+from rlsuite.envs import waypoints
 from rlsuite.envs.control import Control, Timestep
+from rlsuite.envs.episodes import Episode, Episodes, join
 from rlsuite.envs.point_maze import world
 
 ARRIVED, NOISE = 0.1, 0.5
@@ -21,7 +21,7 @@ ARRIVED, NOISE = 0.1, 0.5
 def controller(
     problem: Control,
 ) -> Callable[[Any, Timestep, Any], tuple[Float[Array, " 2"], Any]]:
-    """The controller of :mod:`rlsuite.data.waypoints` on its way to the maze's own goal.
+    """The controller of :mod:`rlsuite.envs.waypoints` on its way to the maze's own goal.
 
     Args:
         problem: Of ``point_maze``; concrete.

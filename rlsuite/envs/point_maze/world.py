@@ -1,7 +1,7 @@
 r"""A ball that is pushed through a maze: the equations that MuJoCo solves for PointMaze.
 
 A state is its observation, (x, y, velocity along x, along y); cells have sides of 1, see
-:mod:`rlsuite.data.waypoints`. In one step of h = 0.01, with the velocity v clipped to ±5 along each
+:mod:`rlsuite.envs.waypoints`. In one step of h = 0.01, with the velocity v clipped to ±5 along each
 axis, a ball of mass m (radius 0.1, density 1000), damping d = 1 and force 100 a accelerates by
 
     a₀ = (100 a − d v) / m,
@@ -49,7 +49,7 @@ from flax import struct
 from gymnax.environments import environment
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from rlsuite.data import waypoints
+from rlsuite.envs import waypoints
 from rlsuite.envs.control import Control
 from rlsuite.envs.vectors import VectorEnvironment
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rlsuite.data import waypoints
+from rlsuite.envs import waypoints
 
 WALLS = np.asarray(
     [[c == "#" for c in row] for row in ("######", "#  # #", "## # #", "#    #", "######")]
