@@ -71,7 +71,8 @@ def sample(schedule: str, name: str, steps: int, eta: float, prediction: str) ->
 def main(folder: Path) -> None:
     """Write the file."""
     torch.set_default_dtype(torch.float64)
-    for library in torch, np:
+    libraries: tuple[Any, ...] = (torch, np)
+    for library in libraries:
         library.float32 = library.float64
     numbers = {
         "versions": {"diffusers": "0.42.1", "torch": torch.__version__},
