@@ -1,6 +1,7 @@
 """Problems for behaviour cloning: a point, led by an expert or mostly led astray."""
 
 from rlsuite.algorithms import behaviour_cloning
+from rlsuite.problems import mazes
 from rlsuite.problems.offline import POINT_LENGTH, problem_of
 from rlsuite.registry import Entry
 
@@ -11,6 +12,11 @@ _POINT = behaviour_cloning.Config(
     evaluation_episodes=1,
     evaluation_length=POINT_LENGTH,
 )
+
+
+def _maze(name: str) -> behaviour_cloning.Config:
+    return behaviour_cloning.Config(evaluation_episodes=20, evaluation_length=mazes.LENGTHS[name])
+
 
 ENTRY = Entry(
     name="bc",
@@ -31,6 +37,7 @@ ENTRY = Entry(
             config=_POINT,
             summary="the same point, of whose episodes 70 % are headed the other way",
         ),
+        **mazes.problems(behaviour_cloning.make, _maze, 20_000),
     },
     probe="point-expert",
     summary="Policies from what was done, by maximum likelihood.",

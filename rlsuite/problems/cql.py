@@ -1,6 +1,7 @@
 """Problems for conservative Q-learning: a point, mostly led astray."""
 
 from rlsuite.algorithms import cql
+from rlsuite.problems import mazes
 from rlsuite.problems.offline import POINT_LENGTH, problem_of
 from rlsuite.registry import Entry
 
@@ -18,6 +19,19 @@ _POINT = cql.Config(
     evaluation_length=POINT_LENGTH,
 )
 
+
+def _maze(name: str) -> cql.Config:
+    return cql.Config(
+        discount=0.995,
+        policy_learning_rate=1e-4,
+        num_actions=4,
+        batch_size=128,
+        hidden_sizes=(256, 256),
+        evaluation_episodes=20,
+        evaluation_length=mazes.LENGTHS[name],
+    )
+
+
 ENTRY = Entry(
     name="cql",
     make=cql.make,
@@ -30,6 +44,7 @@ ENTRY = Entry(
             config=_POINT,
             summary="a point in the plane, of whose 200 episodes 70 % lead away from its goal",
         ),
+        **mazes.problems(cql.make, _maze, 30_000),
     },
     probe="point-mixed",
     summary="Policies from recorded transitions, whose values are lower bounds.",

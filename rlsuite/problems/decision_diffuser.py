@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from rlsuite.algorithms import decision_diffuser
 from rlsuite.algorithms.decision_diffuser import Config, Model, Planning, Request
 from rlsuite.data.offline import Offline, offline
+from rlsuite.problems import mazes
 from rlsuite.problems.offline import POINT_LENGTH, problem_of
 from rlsuite.registry import Entry, Problem
 
@@ -67,6 +68,26 @@ def _ring() -> Offline:
     return offline("ring", paths, ring.ring(), expert_return=ring.STATES - 1.0)
 
 
+_MAZES = {"umaze": (32, 4), "medium": (32, 8), "large": (48, 8)}
+"""The horizon of a plan, and the time steps between its states."""
+
+
+def _maze(name: str) -> Config:
+    horizon, stride = _MAZES[name]
+    return Config(
+        learning_rate=5e-4,
+        batch_size=64,
+        horizon=horizon,
+        stride=stride,
+        overhang=horizon - 2,
+        goal=True,
+        conditions=(),
+        evaluation_episodes=20,
+        evaluation_length=mazes.LENGTHS[name],
+        planning=Planning(sampler="dpm-solver", sampling_steps=10, replan_every=2 * stride),
+    )
+
+
 ENTRY = Entry(
     name="decision-diffuser",
     make=decision_diffuser.make,
@@ -78,6 +99,7 @@ ENTRY = Entry(
             num_steps=1000,
             config=_POINT,
             summary="a point is moved to a goal; half of the episodes are headed for the opposite",
+            quick=True,
         ),
         "ring": Problem(
             build=_ring,
@@ -88,6 +110,13 @@ ENTRY = Entry(
             score="score",
             higher_is_better=True,
             baselines=lambda _: {"optimal": 100.0},
+        ),
+        **mazes.problems(
+            decision_diffuser.make,
+            _maze,
+            10_000,
+            journeys=True,
+            callables=lambda name: {"goal": mazes.at_rest(name)},
         ),
     },
     probe="point",

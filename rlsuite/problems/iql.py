@@ -1,6 +1,7 @@
 """Problems for implicit Q-learning: a point, mostly led astray."""
 
 from rlsuite.algorithms import iql
+from rlsuite.problems import mazes
 from rlsuite.problems.offline import POINT_LENGTH, problem_of
 from rlsuite.registry import Entry
 
@@ -16,6 +17,18 @@ _POINT = iql.Config(
     evaluation_length=POINT_LENGTH,
 )
 
+
+def _maze(name: str) -> iql.Config:
+    return iql.Config(
+        expectile=0.9,
+        temperature=10.0,
+        discount=0.995,
+        annealing_steps=100_000,
+        evaluation_episodes=20,
+        evaluation_length=mazes.LENGTHS[name],
+    )
+
+
 ENTRY = Entry(
     name="iql",
     make=iql.make,
@@ -28,6 +41,7 @@ ENTRY = Entry(
             config=_POINT,
             summary="a point in the plane, of whose 200 episodes 70 % lead away from its goal",
         ),
+        **mazes.problems(iql.make, _maze, 100_000),
     },
     probe="point-mixed",
     summary="Policies from recorded transitions, better than the data, by expectiles of value.",

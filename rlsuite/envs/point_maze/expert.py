@@ -38,7 +38,9 @@ def controller(
     return act
 
 
-def demonstrations(name: str, key: PRNGKeyArray, num_episodes: int = 300) -> Episodes:
+def demonstrations(
+    name: str, key: PRNGKeyArray, num_episodes: int = 300, *, journeys: bool = False
+) -> Episodes:
     """The controller on its way from goal to goal, with noise on its forces.
 
     Each goal is drawn anew, from anywhere in the maze, as soon as the ball is within 0.1 of it.
@@ -48,6 +50,8 @@ def demonstrations(name: str, key: PRNGKeyArray, num_episodes: int = 300) -> Epi
         name: Of a maze in ``MAZES``.
         key: Key.
         num_episodes: How many, each as long as the maze's episodes are.
+        journeys: Whether to cut them up where goals were reached: each way from one goal to the
+            next is an episode of its own then, and what was left of the last way is dropped.
 
     Returns:
         The episodes, without labels.
@@ -61,10 +65,25 @@ def demonstrations(name: str, key: PRNGKeyArray, num_episodes: int = 300) -> Epi
     length, params = world.MAZES[name].length, problem.params
     table = jnp.asarray(waypoints.routes(np.asarray(params.walls)), jnp.float32)
     keys = jax.random.split(key, num_episodes)
-    states, actions, rewards = map(
-        np.asarray, _walk(keys, params.walls, params.goal, table, length)
-    )
-    return join([Episode(*parts) for parts in zip(states, actions, rewards, strict=True)])
+    *parts, arrived = map(np.asarray, _walk(keys, params.walls, params.goal, table, length))
+    episodes = [Episode(*part) for part in zip(*parts, strict=True)]
+    if journeys:
+        pairs = zip(episodes, arrived, strict=True)
+        episodes = [way for episode, there in pairs for way in _journeys(episode, there)]
+    return join(episodes)
+
+
+def _journeys(episode: Episode, arrived: Bool[np.ndarray, " steps"]) -> list[Episode]:
+    """The parts of an episode that end where a goal was reached."""
+    ends = [end for end in np.flatnonzero(arrived).tolist() if end > 0]
+    return [
+        Episode(
+            episode.observations[start : end + 1],
+            episode.actions[start:end],
+            episode.rewards[start:end],
+        )
+        for start, end in zip([0, *ends], ends, strict=False)
+    ]
 
 
 @functools.partial(jax.jit, static_argnums=4)
@@ -75,14 +94,16 @@ def _walk(
     home: Float[Array, " 2"],
     table: Float[Array, "row column row column 2"],
     length: int,
-) -> tuple[Float[Array, "states 4"], Float[Array, "steps 2"], Float[Array, " steps"]]:
-    """One episode."""
+) -> tuple[
+    Float[Array, "states 4"], Float[Array, "steps 2"], Float[Array, " steps"], Bool[Array, " steps"]
+]:
+    """One episode, and whether a goal had been reached before each step."""
     of_start, of_goal, of_steps = jax.random.split(key, 3)
     start = jnp.append(world.anywhere(of_start, walls), jnp.zeros(2))
 
     def step(
         carry: tuple[Array, Array], of_step: PRNGKeyArray
-    ) -> tuple[tuple[Array, Array], tuple[Array, Array, Array]]:
+    ) -> tuple[tuple[Array, Array], tuple[Array, Array, Array, Array]]:
         state, goal = carry
         of_noise, of_next = jax.random.split(of_step)
         there = jnp.linalg.norm(state[:2] - goal) <= ARRIVED
@@ -91,8 +112,9 @@ def _walk(
         force = jnp.clip(force + NOISE * jax.random.normal(of_noise, (2,)), -1.0, 1.0)
         state = world.move(walls, state, force)
         near = jnp.linalg.norm(state[:2] - home) <= world.REACH
-        return (state, goal), (state, force, near.astype(float))
+        return (state, goal), (state, force, near.astype(float), there)
 
     carry = start, world.anywhere(of_goal, walls)
-    _, (states, forces, rewards) = jax.lax.scan(step, carry, jax.random.split(of_steps, length))
-    return jnp.concatenate([start[None], states]), forces, rewards
+    _, told = jax.lax.scan(step, carry, jax.random.split(of_steps, length))
+    states, forces, rewards, arrived = told
+    return jnp.concatenate([start[None], states]), forces, rewards, arrived

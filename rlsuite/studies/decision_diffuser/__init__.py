@@ -2,6 +2,7 @@
 
 ===============  =========================================================
 ``claims``       the study
+``mazes``        returns, beside IQL, CQL and behaviour cloning
 ``ring``         two constraints: alone, together, negated; sweeps; samplers
 ===============  =========================================================
 """

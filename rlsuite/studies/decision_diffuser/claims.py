@@ -5,25 +5,31 @@ from typing import NamedTuple
 from rlsuite.io.reports import Report
 from rlsuite.io.stages import Stages
 from rlsuite.registry import Study
-from rlsuite.studies.decision_diffuser import ring
+from rlsuite.studies.decision_diffuser import mazes, ring
 
 
 class Sizes(NamedTuple):
     """How large the study is.
 
     Attributes:
+        mazes: Of the returns in mazes.
         ring: Of the constraints on a ring.
     """
 
+    mazes: mazes.Sizes
     ring: ring.Sizes
 
 
 FULL = Sizes(
+    mazes=mazes.Sizes(("umaze", "medium", "large"), 5, 1.0),
     ring=ring.Sizes(
         5000, 5, 1000, 250, (0.5, 1.0, 1.5, 2.0, 3.0), (0.0, 0.25, 0.5, 1.0), tuple(ring.SAMPLERS)
-    )
+    ),
 )
-QUICK = Sizes(ring=ring.Sizes(1000, 1, 100, 32, (1.0, 1.5), (0.5, 1.0), ("DPM-Solver++, 5 steps",)))
+QUICK = Sizes(
+    mazes=mazes.Sizes(("umaze",), 1, 0.03),
+    ring=ring.Sizes(1000, 1, 100, 32, (1.0, 1.5), (0.5, 1.0), ("DPM-Solver++, 5 steps",)),
+)
 
 
 def study(
@@ -43,14 +49,18 @@ def study(
     stages = Stages() if stages is None else stages
     return Report(
         "The Decision Diffuser's claims",
-        "Plans drawn from a diffusion model of states, after Ajay et al. 2023: whether constraints "
-        "that were demonstrated alone hold together, and how few steps a plan needs.",
-        [ring.section(sizes.ring, num_seeds, stages)],
+        "Plans drawn from a diffusion model of states, after Ajay et al. 2023: what they earn "
+        "beside policies learned from the same data, whether constraints that were demonstrated "
+        "alone hold together, and how few steps a plan needs.",
+        [
+            mazes.section(sizes.mazes, num_seeds, stages),
+            ring.section(sizes.ring, num_seeds, stages),
+        ],
     )
 
 
 STUDY = Study(
     name="decision-diffuser",
     run=study,
-    summary="constraints alone and together, guidance, temperature, samplers",
+    summary="returns in mazes, constraints alone and together, guidance, temperature, samplers",
 )
