@@ -1,10 +1,12 @@
 """Problems for planning by diffusion: constraints on a ring, and a probe."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from rlsuite.algorithms import decision_diffuser
@@ -68,6 +70,47 @@ def _ring() -> Offline:
     return offline("ring", paths, ring.ring(), expert_return=ring.STATES - 1.0)
 
 
+_STACKING = Config(
+    learning_rate=5e-4,
+    batch_size=64,
+    horizon=32,
+    stride=4,
+    overhang=24,
+    conditions=("label",),
+    evaluation_episodes=32,
+    evaluation_length=127,
+    planning=Planning(sampler="dpm-solver", sampling_steps=10, guidance=1.5, replan_every=8),
+)
+
+
+def _stacking() -> Offline:
+    from rlsuite.envs import block_stacking
+
+    shown = block_stacking.demonstrations(jax.random.key(0))
+    tower = block_stacking.block_stacking(block_stacking.chain(0, 1, 2))
+    return offline("block-stacking", shown, tower, expert_return=1.0)
+
+
+def tower(*blocks: int, guidance: float) -> Callable[[Any], Request]:
+    """A request for a tower: each block on the next.
+
+    Args:
+        *blocks: From the top one down.
+        guidance: ω.
+
+    Returns:
+        For ``decision_diffuser.make``.
+    """
+
+    def request(observation: Any) -> Request:
+        from rlsuite.envs import block_stacking
+
+        pairs = [block_stacking.pair(*two) for two in itertools.pairwise(blocks)]
+        return together(jnp.asarray(np.stack(pairs)), guidance)(observation)
+
+    return request
+
+
 _MAZES = {"umaze": (32, 4), "medium": (32, 8), "large": (48, 8)}
 """The horizon of a plan, and the time steps between its states."""
 
@@ -110,6 +153,16 @@ ENTRY = Entry(
             score="score",
             higher_is_better=True,
             baselines=lambda _: {"optimal": 100.0},
+        ),
+        "stacking": Problem(
+            build=_stacking,
+            num_steps=20_000,
+            config=_STACKING,
+            callables={"request": tower(0, 1, 2, guidance=_STACKING.planning.guidance)},
+            summary="three blocks become a tower; only pairs were ever stacked",
+            score="score",
+            higher_is_better=True,
+            baselines=lambda _: {"random": 0.0, "optimal": 100.0},
         ),
         **mazes.problems(
             decision_diffuser.make,

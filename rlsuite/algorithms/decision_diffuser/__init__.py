@@ -9,6 +9,7 @@ from rlsuite.algorithms.decision_diffuser.algorithm import (
     State,
     default_network,
     make,
+    planner_of,
     plans,
     schedule_of,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "draw_plan",
     "make",
     "paper",
+    "planner_of",
     "plans",
     "released",
     "sampler_of",

@@ -216,11 +216,9 @@ def make(
         average = optax.incremental_update(params, state.average, rate)
         return State(params, average, optimizer_state, state.updates + 1, state.statistics), metrics
 
-    def planner(state: State) -> Planner:
-        draw = _drawing(config, net, state)
-        act = functools.partial(inverse.apply, state.average.inverse)
-        asked = request or functools.partial(_best, config)
-        return Planner(draw, act, state.statistics.normalizer, asked, goal)
+    planner = functools.partial(
+        planner_of, problem, config, network=network, request=request, goal=goal
+    )
 
     def act(
         key: PRNGKeyArray | None, state: State, observation: Any, carry: Plan | None
@@ -242,6 +240,38 @@ def make(
     # XLA on CPU runs a step of convolutions several times slower within a loop.
     return Algorithm(
         init, step, act, evaluate if problem.control is not None else None, chunk_length=1
+    )
+
+
+def planner_of(
+    problem: Offline,
+    config: Config,
+    state: State,
+    *,
+    network: Denoiser | None = None,
+    request: Callable[[Any], Request] | None = None,
+    goal: Callable[[Any], Float[Array, " n"]] | None = None,
+) -> Planner:
+    """What acts by plans, for :func:`walk`: all that does not change within an episode.
+
+    Args:
+        problem: What it was trained on.
+        config: The hyperparameters with which the state was trained; those of planning may differ.
+        state: The algorithm's.
+        network: As given to ``make``; so are the next two.
+        request: What is asked of plans.
+        goal: What they end with.
+
+    Returns:
+        The planner.
+    """
+    inverse = InverseDynamics(problem.episodes.actions.shape[-1], config.model.inverse_units)
+    return Planner(
+        draw=_drawing(config, network or default_network(config), state),
+        act=functools.partial(inverse.apply, state.average.inverse),
+        normalizer=state.statistics.normalizer,
+        request=request or functools.partial(_best, config),
+        goal=goal,
     )
 
 

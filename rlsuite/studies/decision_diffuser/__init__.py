@@ -4,5 +4,6 @@
 ``claims``       the study
 ``mazes``        returns, beside IQL, CQL and behaviour cloning
 ``ring``         two constraints: alone, together, negated; sweeps; samplers
+``stacking``     constraints on blocks, towers that were never shown
 ===============  =========================================================
 """

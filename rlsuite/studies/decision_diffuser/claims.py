@@ -5,7 +5,7 @@ from typing import NamedTuple
 from rlsuite.io.reports import Report
 from rlsuite.io.stages import Stages
 from rlsuite.registry import Study
-from rlsuite.studies.decision_diffuser import mazes, ring
+from rlsuite.studies.decision_diffuser import mazes, ring, stacking
 
 
 class Sizes(NamedTuple):
@@ -14,10 +14,12 @@ class Sizes(NamedTuple):
     Attributes:
         mazes: Of the returns in mazes.
         ring: Of the constraints on a ring.
+        stacking: Of the constraints on blocks.
     """
 
     mazes: mazes.Sizes
     ring: ring.Sizes
+    stacking: stacking.Sizes
 
 
 FULL = Sizes(
@@ -25,10 +27,12 @@ FULL = Sizes(
     ring=ring.Sizes(
         5000, 5, 1000, 250, (0.5, 1.0, 1.5, 2.0, 3.0), (0.0, 0.25, 0.5, 1.0), tuple(ring.SAMPLERS)
     ),
+    stacking=stacking.Sizes(20_000, 5, 25, 12),
 )
 QUICK = Sizes(
     mazes=mazes.Sizes(("umaze",), 1, 0.03),
     ring=ring.Sizes(1000, 1, 100, 32, (1.0, 1.5), (0.5, 1.0), ("DPM-Solver++, 5 steps",)),
+    stacking=stacking.Sizes(200, 1, 2, 2),
 )
 
 
@@ -55,6 +59,7 @@ def study(
         [
             mazes.section(sizes.mazes, num_seeds, stages),
             ring.section(sizes.ring, num_seeds, stages),
+            stacking.section(sizes.stacking, num_seeds, stages),
         ],
     )
 
@@ -62,5 +67,5 @@ def study(
 STUDY = Study(
     name="decision-diffuser",
     run=study,
-    summary="returns in mazes, constraints alone and together, guidance, temperature, samplers",
+    summary="returns in mazes, constraints on paths and on blocks, guidance, samplers",
 )
