@@ -5,7 +5,8 @@ one number as the condition; both sides are given the same weights and report ho
 Timed on one core each are
 
 * a training step: 32 trajectories, noise predicted, Adam;
-* a denoising step: the network and a step of the reverse chain, for 1, 10 and 64 trajectories;
+* ten denoising steps, the network and a step of the reverse chain each, for 1, 10 and 64
+  trajectories;
 * a plan from the state at hand to the action: 100 steps of the reverse chain in both; and 10 steps
   of DPM-Solver++ that start from the plan before, against PyTorch's 100 and against our own.
 
@@ -31,7 +32,7 @@ from rlsuite.ops import diffusion
 ALGORITHM = "decision_diffuser"
 TOLERANCE = 1e-5
 
-_LENGTH, _SIZE, _ACTIONS, _STEPS, _STEP, _GUIDANCE = 100, 11, 3, 100, 50, 1.2
+_LENGTH, _SIZE, _ACTIONS, _STEPS, _WALKED, _GUIDANCE = 100, 11, 3, 100, 10, 1.2
 _FOLDER = Path(__file__).parent
 
 PYTORCH = Requirements(packages=("numpy==2.4.6", "torch==2.13.0"))
@@ -59,32 +60,30 @@ def trajectories(batch: int) -> Mapping[str, np.ndarray]:
         batch: How many trajectories.
     """
     rng = np.random.default_rng(0)
-    schedule = diffusion.cosine(_STEPS)
-    sampler = diffusion.ancestral(schedule)
-    row = list(sampler.steps).index(_STEP)
     numbers = {
-        "scale": np.sqrt(schedule.signal[_STEP]),
-        "spread": np.sqrt(1 - schedule.signal[_STEP]),
-        "carry": sampler.carry[row],
-        "data": sampler.data[row],
-        "deviation": sampler.noise[row],
         "x": rng.normal(size=(batch, _LENGTH, _SIZE)),
-        "noise": rng.normal(size=(batch, _LENGTH, _SIZE)),
+        "noise": rng.normal(size=(_WALKED, batch, _LENGTH, _SIZE)),
         "condition": rng.uniform(size=(batch, 1)),
+        "table": _table()[_STEPS // 2 :][:_WALKED],
     }
     floats = {name: np.asarray(value, np.float32) for name, value in numbers.items()}
-    return {**_weights(), **floats, "step": np.full(batch, _STEP)}
+    return {**_weights(), **floats, "step": np.full(batch, _STEPS // 2)}
 
 
-def situation() -> Mapping[str, np.ndarray]:
-    """Make the inputs of a plan; the table has k, √ᾱ, √(1 − ᾱ), and the sampler's numbers."""
+def _table() -> np.ndarray:
+    """For each step of the reverse chain k, √ᾱ, √(1 − ᾱ), and the sampler's numbers."""
     schedule = diffusion.cosine(_STEPS)
     sampler = diffusion.ancestral(schedule)
     signal = schedule.signal[sampler.steps]
     columns = (np.sqrt(signal), np.sqrt(1 - signal), sampler.carry, sampler.data, sampler.noise)
+    return np.stack([sampler.steps, *columns], axis=1).astype(np.float32)
+
+
+def situation() -> Mapping[str, np.ndarray]:
+    """Make the inputs of a plan."""
     return {
         **_weights(),
-        "table": np.stack([sampler.steps, *columns], axis=1).astype(np.float32),
+        "table": _table(),
         "state": np.linspace(-1, 1, _SIZE, dtype=np.float32),
         "weight": np.asarray(_GUIDANCE, np.float32),
         "length": np.asarray(_LENGTH),
@@ -123,9 +122,9 @@ _OURS = Side("rlsuite, 100 steps", _FOLDER / "ours.py", "plan")
 
 COMPARISONS = (
     _step("training step, 32 trajectories", "training", 32, 1.1),
-    _step("denoising step, 1 trajectory", "denoising", 1, 3.0),
-    _step("denoising step, 10 trajectories", "denoising", 10, 1.3),
-    _step("denoising step, 64 trajectories", "denoising", 64, 1.0),
+    _step("ten denoising steps, 1 trajectory", "denoising", 1, 3.0),
+    _step("ten denoising steps, 10 trajectories", "denoising", 10, 1.3),
+    _step("ten denoising steps, 64 trajectories", "denoising", 64, 1.0),
     _plan("plan, 100 steps", "plan", _THEIRS, 1.0),
     _plan("plan, 10 steps, warm", "warm", _THEIRS, 10.0),
     _plan("plan, 10 steps, warm", "warm", _OURS, 8.0),

@@ -38,9 +38,8 @@ def _size(weights: Any) -> np.ndarray:
 def training(inputs: Inputs) -> Prepared:
     """A training step: squared error of the predicted noise, backwards, Adam."""
     weights = _weights(inputs, "network")
-    x, step, condition, noise = (
-        jnp.asarray(inputs[name]) for name in ("x", "step", "condition", "noise")
-    )
+    x, step, condition = (jnp.asarray(inputs[name]) for name in ("x", "step", "condition"))
+    noise = jnp.asarray(inputs["noise"][0])
     optimizer = optax.adam(_RATE)
 
     def loss(weights: Any) -> Any:
@@ -71,26 +70,26 @@ def training(inputs: Inputs) -> Prepared:
 
 
 def denoising(inputs: Inputs) -> Prepared:
-    """A step of the reverse chain."""
+    """Some steps of the reverse chain."""
     weights = _weights(inputs, "network")
-    x, step, condition, noise, *row = (
-        jnp.asarray(inputs[name])
-        for name in (
-            *("x", "step", "condition", "noise"),
-            *("scale", "spread", "carry", "data", "deviation"),
-        )
+    start, condition, noise, table = (
+        jnp.asarray(inputs[name]) for name in ("x", "condition", "noise", "table")
     )
 
     @jax.jit
-    def denoise(weights: Any, x: Any, row: Any) -> Any:
-        scale, spread, carry, data, deviation = row
-        predicted = (x - spread * _predict(weights, x, step, condition)) / scale
-        return carry * x + data * predicted + deviation * noise
+    def denoise(weights: Any, start: Any) -> Any:
+        def step(x: Any, row: Any) -> Any:
+            (k, scale, spread, carry, data, deviation), z = row
+            steps = jnp.full(len(x), k)
+            predicted = (x - spread * _predict(weights, x, steps, condition)) / scale
+            return carry * x + data * predicted + deviation * z, None
+
+        return jax.lax.scan(step, start, (tuple(table.T), noise))[0]
 
     def result(x: Any) -> dict[str, np.ndarray]:
         return {"parameters": _size(weights), "x": np.asarray(x)}
 
-    return lambda: jax.block_until_ready(denoise(weights, x, row)), result
+    return lambda: jax.block_until_ready(denoise(weights, start)), result
 
 
 def plan(inputs: Inputs) -> Prepared:

@@ -154,7 +154,7 @@ class TemporalUNet(nn.Module):
 def training(inputs: Inputs) -> Prepared:
     """A training step: squared error of the predicted noise, backwards, Adam."""
     network, batch = _network(inputs), _batch(inputs)
-    noise = torch.tensor(inputs["noise"])
+    noise = torch.tensor(inputs["noise"][0])
     optimizer = torch.optim.Adam(network.parameters(), lr=_RATE)
 
     def run() -> Tensor:
@@ -174,16 +174,17 @@ def training(inputs: Inputs) -> Prepared:
 
 
 def denoising(inputs: Inputs) -> Prepared:
-    """A step of the reverse chain."""
-    network, batch = _network(inputs), _batch(inputs)
-    noise = torch.tensor(inputs["noise"])
-    row = [float(inputs[name]) for name in ("scale", "spread", "carry", "data", "deviation")]
+    """Some steps of the reverse chain."""
+    network, (start, steps, condition, present) = _network(inputs), _batch(inputs)
+    table, noise = torch.tensor(inputs["table"]), torch.tensor(inputs["noise"])
 
     @torch.inference_mode()
     def run() -> Tensor:
-        x, scale, spread, carry, data, deviation = batch[0], *row
-        predicted = (x - spread * network(*batch)) / scale
-        return carry * x + data * predicted + deviation * noise
+        x = start
+        for (k, scale, spread, carry, data, deviation), z in zip(table, noise, strict=True):
+            said = network(x, k.expand(len(steps)), condition, present)
+            x = carry * x + data * ((x - spread * said) / scale) + deviation * z
+        return x
 
     def result(x: Tensor) -> dict[str, np.ndarray]:
         return {"parameters": _size(network), "x": x.numpy()}
