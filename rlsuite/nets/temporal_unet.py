@@ -17,6 +17,7 @@ References:
 
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
@@ -67,12 +68,23 @@ class _Convolution(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "time inputs"]) -> Float[Array, "time channels"]:
         x = nn.Conv(self.channels, (_KERNEL,), padding="SAME")(x)
-        return nn.remat(_normalised)(self, x)
+        scale = self.param("scale", nn.initializers.ones, (self.channels,))
+        bias = self.param("bias", nn.initializers.zeros, (self.channels,))
+        return jax.checkpoint(_normalised)(x, scale, bias)
 
 
-def _normalised(module: nn.Module, x: Float[Array, "time n"]) -> Float[Array, "time n"]:
-    del module  # What is made anew belongs to it.
-    return mish(nn.GroupNorm(_GROUPS, epsilon=1e-5, reduction_axes=(-2, -1))(x))
+def _normalised(
+    x: Float[Array, "time n"], scale: Float[Array, " n"], bias: Float[Array, " n"]
+) -> Float[Array, "time n"]:
+    """Group norm and Mish. Means are taken over time first, which XLA on CPU does faster."""
+
+    def mean(x: Float[Array, "time n"]) -> Float[Array, " n"]:
+        groups = jnp.mean(jnp.mean(x, axis=0).reshape(_GROUPS, -1), axis=1)
+        return jnp.repeat(groups, x.shape[-1] // _GROUPS)
+
+    center = mean(x)
+    variance = jnp.maximum(mean(jnp.square(x)) - jnp.square(center), 0.0)
+    return mish((x - center) * (scale * jax.lax.rsqrt(variance + 1e-5)) + bias)
 
 
 class _Block(nn.Module):

@@ -72,8 +72,8 @@ class Weights:
 
     def normalised(self) -> nn.Module:
         """A convolution, group norm and Mish."""
-        scale = self["GroupNorm_0"].tensor("scale")
-        norm = self["GroupNorm_0"].fill(nn.GroupNorm(_GROUPS, len(scale)), scale)
+        scale = self.tensor("scale")
+        norm = self.fill(nn.GroupNorm(_GROUPS, len(scale)), scale)
         return nn.Sequential(self["Conv_0"].convolution(), norm, nn.Mish())
 
     def perceptron(self) -> nn.Module:
