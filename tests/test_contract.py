@@ -110,17 +110,20 @@ import numpy as np
 import test_contract
 
 assert len(jax.devices()) == 8
-result = test_contract.train(sys.argv[1])
-leaves = jax.tree.leaves((result.state, result.metrics))
-assert all(len(x.sharding.device_set) == 8 for x in jax.tree.leaves(result.state))
-np.savez(sys.argv[2], *map(np.asarray, leaves))
+for name in test_contract.ENTRIES:
+    result = test_contract.train(name)
+    leaves = jax.tree.leaves((result.state, result.metrics))
+    assert all(len(x.sharding.device_set) == 8 for x in jax.tree.leaves(result.state)), name
+    np.savez(f"{sys.argv[1]}/{name}.npz", *map(np.asarray, leaves))
 """
 
 
-def test_eight_devices_equal_one(name, tmp_path):
-    path = tmp_path / "eight.npz"
+@pytest.fixture(scope="module")
+def on_eight_devices(tmp_path_factory):
+    """What all algorithms come to on eight devices, in a process of their own."""
+    folder = tmp_path_factory.mktemp("eight")
     done = subprocess.run(
-        [sys.executable, "-c", DEVICES, name, str(path)],
+        [sys.executable, "-c", DEVICES, str(folder)],
         cwd=pathlib.Path(__file__).parent,
         env={
             **os.environ,
@@ -129,12 +132,16 @@ def test_eight_devices_equal_one(name, tmp_path):
         },
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_eight_devices_equal_one(name, on_eight_devices):
     one = trained(name)
-    with np.load(path) as eight:
+    with np.load(on_eight_devices / f"{name}.npz") as eight:
         for x, y in zip(jax.tree.leaves((one.state, one.metrics)), eight.values(), strict=True):
             np.testing.assert_allclose(x, y, rtol=2e-4, atol=2e-5)
 

@@ -29,6 +29,7 @@ ENTRY = Entry(
             num_steps=200,
             config=_POINT,
             summary="a point in the plane, whose 200 episodes are headed for its goal",
+            quick=True,
         ),
         "point-mixed": problem_of(
             behaviour_cloning.make,

@@ -43,6 +43,7 @@ ENTRY = Entry(
             num_steps=600,
             config=_POINT,
             summary="a point in the plane, of whose 200 episodes 70 % lead away from its goal",
+            quick=True,
         ),
         **mazes.problems(cql.make, _maze, 30_000),
     },

@@ -132,7 +132,7 @@ def _maze(name: str) -> Config:
 
 
 ENTRY = Entry(
-    name="decision-diffuser",
+    name="decision_diffuser",
     make=decision_diffuser.make,
     config=Config,
     problems={

@@ -40,6 +40,7 @@ ENTRY = Entry(
             num_steps=400,
             config=_POINT,
             summary="a point in the plane, of whose 200 episodes 70 % lead away from its goal",
+            quick=True,
         ),
         **mazes.problems(iql.make, _maze, 100_000),
     },

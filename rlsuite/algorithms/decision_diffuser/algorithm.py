@@ -30,6 +30,7 @@ from rlsuite.algorithms.decision_diffuser.training import Statistics
 from rlsuite.core import Algorithm
 from rlsuite.data.offline import Offline
 from rlsuite.envs.control import Timestep
+from rlsuite.nets.diffusion_transformer import DiffusionTransformer
 from rlsuite.nets.temporal_mlp import TemporalMLP
 from rlsuite.nets.temporal_unet import InverseDynamics, TemporalUNet
 from rlsuite.ops import diffusion
@@ -131,9 +132,12 @@ def default_network(config: Config) -> Denoiser:
         The network.
     """
     channels, multiples = config.model.channels, config.model.multiples
-    module: Any = TemporalUNet(channels, multiples)
-    if config.model.kind == "mlp":
-        module = TemporalMLP(channels, len(multiples))
+    modules: dict[str, Callable[[], Any]] = {
+        "unet": lambda: TemporalUNet(channels, multiples),
+        "transformer": lambda: DiffusionTransformer(channels, len(multiples)),
+        "mlp": lambda: TemporalMLP(channels, len(multiples)),
+    }
+    module = modules[config.model.kind]()
     return Denoiser(module.init, module.apply)
 
 
