@@ -28,7 +28,7 @@ def quick_compilation():
 
     For files that compile much and compute little: XLA then needs not much more than half the time.
     """
-    before = jax.config.jax_disable_most_optimizations
+    before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", before)

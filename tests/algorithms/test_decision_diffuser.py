@@ -19,8 +19,6 @@ from rlsuite.ops import gaussian_diffusion as exact
 from rlsuite.problems.decision_diffuser import ENTRY
 from rlsuite.problems.episodes import play
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
 LENGTHS = (3, 9, 6, 12)

@@ -22,8 +22,6 @@ from rlsuite.envs.episodes import Episode, join
 from rlsuite.nets import Network
 from rlsuite.ops.distributions import DiagonalNormal, TanhNormal
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 DISCOUNT = 0.9
 PLAIN = Gaussian(jnp.zeros(1), jnp.ones(1))
 

@@ -10,8 +10,6 @@ from flax import linen as nn
 
 from rlsuite.nets.temporal_unet import InverseDynamics, TemporalUNet, _Doubling, mish, sinusoids
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 KEY = jax.random.key(0)
 SMALL = TemporalUNet(channels=8, multiples=(1, 2, 2))
 

@@ -1,0 +1,123 @@
+"""The Decision Diffuser's study, with perceptrons that have learned next to nothing."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rlsuite.algorithms import decision_diffuser as dd
+from rlsuite.envs import block_stacking
+from rlsuite.io.stages import Stages
+from rlsuite.studies import summaries
+from rlsuite.studies.decision_diffuser import mazes, ring, stacking
+
+
+def small(problem, **changes):
+    model = dd.Model(kind="mlp", channels=8, multiples=(1,), diffusion_steps=4, inverse_units=8)
+    planning = dataclasses.replace(
+        problem.config.planning, sampling_steps=2, replan_every=1000, warm_steps=0
+    )
+    config = dataclasses.replace(
+        problem.config, batch_size=2, transitions=2, model=model, planning=planning, **changes
+    )
+    return dataclasses.replace(problem, config=config)
+
+
+def cells(table):
+    return [[cell.text for cell in row] for row in table.rows]
+
+
+def circle(radius):
+    angles = jnp.linspace(0, 6, 48)
+    return radius * jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=-1)
+
+
+def test_paths_are_counted():
+    paths = jnp.stack([circle(0.5), circle(0.8), circle(0.9), circle(1.2)])
+    found = ring.obeyed(paths)
+    assert [float(share) for share in found] == [0.75, 0.75, 0.5, 0.25]
+
+
+def test_the_ring_is_asked_for_in_all_ways_and_read_back(monkeypatch, tmp_path):
+    samplers = {"DDIM, 2 steps": {"sampler": "ddim", "sampling_steps": 2}}
+    monkeypatch.setattr(ring, "SAMPLERS", samplers)
+    monkeypatch.setattr(ring, "PROBLEM", small(ring.PROBLEM, evaluation_length=2))
+    sizes = ring.Sizes(2, 2, 5, 4, (1.0, 2.0), (0.0, 1.0), tuple(samplers))
+    section = ring.section(sizes, None, Stages(tmp_path))
+    rows = cells(section.tables[0])
+    assert [row[0] for row in rows] == list(ring.REQUESTS)
+    (path,) = tmp_path.rglob("*.npz")
+    with np.load(path) as kept:
+        success, sweep = kept["success"], kept["sweep"]
+    assert success.shape == (5, 2)
+    assert sweep.shape == (2, 2, 2)
+    assert np.all((success * 5) % 1 == 0)
+    assert [row[1] for row in rows] == [summaries.text_of(100 * values) for values in success]
+    monkeypatch.setattr(ring, "_measured", None)
+    again = ring.section(sizes, None, Stages(tmp_path, resume=True))
+    assert cells(again.tables[0]) == rows
+    assert [picture.kind for picture in section.pictures] == ["png", "png", "gif"]
+
+
+def test_a_sweep_in_one_program_is_each_pair_alone(monkeypatch):
+    monkeypatch.setattr(ring, "PROBLEM", small(ring.PROBLEM))
+    problem, config = ring.PROBLEM.build(), ring.PROBLEM.config
+    make = ring.ENTRY.make_for(ring.PROBLEM)
+    state = jax.jit(lambda key: make(problem, config).init(key))(jax.random.key(0))
+
+    def plans(omega, alpha):
+        key = jax.random.key(1)
+        return ring.drawn(config.planning, state, key, "both: the ring", 3, omega, alpha)
+
+    pairs = jnp.asarray([[1.0, 0.25], [2.0, 1.0]])
+    together = jax.jit(jax.vmap(plans))(*pairs.T)
+    alone = jax.jit(lambda omega, alpha: plans(omega, alpha))
+    for both, (omega, alpha) in zip(together, pairs, strict=True):
+        np.testing.assert_allclose(both, alone(omega, alpha), atol=1e-4)
+    assert float(jnp.abs(together[0] - together[1]).max()) > 1e-3
+
+
+def test_requests_are_what_they_are_called():
+    kinds = stacking.kinds()
+    assert [len(asked.wanted) for asked in kinds.values()] == [12, 24, 24, 24]
+    tower = kinds["a tower, never shown"]
+    np.testing.assert_array_equal(tower.wanted[0], block_stacking.chain(0, 1, 2))
+    np.testing.assert_array_equal(tower.conditions[0, 0], block_stacking.pair(0, 1))
+    but = kinds["a pair, and not the one below"]
+    np.testing.assert_array_equal(but.signs, [1, -1])
+    np.testing.assert_array_equal(but.unwanted[0], block_stacking.pair(1, 2))
+
+
+def test_blocks_that_nobody_moved_make_no_tower(monkeypatch):
+    """Two steps are not enough for anything, good or bad."""
+    monkeypatch.setattr(stacking, "PROBLEM", small(stacking.PROBLEM, evaluation_length=2))
+    section = stacking.section(stacking.Sizes(1, 2, 2, 2), None, Stages())
+    assert cells(section.tables[0]) == [
+        [name, "0 (0 … 0)", "0 (0 … 0)"] for name in stacking.kinds()
+    ]
+
+
+def test_a_method_is_scored_where_it_is_named(monkeypatch, tmp_path):
+    """An agent that does nothing earns what the ball's first place does."""
+    entries = {}
+    for name in ("Decision Diffuser", "BC"):
+        entry = mazes.METHODS[name]
+        problem = entry.problems["maze-umaze"]
+        if name == "Decision Diffuser":
+            problem = small(problem, evaluation_episodes=2, evaluation_length=3)
+        else:
+            config = dataclasses.replace(
+                problem.config, hidden_sizes=(4,), evaluation_episodes=2, evaluation_length=3
+            )
+            problem = dataclasses.replace(problem, config=config)
+        entries[name] = dataclasses.replace(entry, problems={"maze-umaze": problem})
+    monkeypatch.setattr(mazes, "METHODS", entries)
+    monkeypatch.setattr(mazes.decision_diffuser, "ENTRY", entries["Decision Diffuser"])
+    section = mazes.section(mazes.Sizes(("umaze",), 2, 1e-9), None, Stages(tmp_path))
+    assert [row[0] for row in cells(section.tables[0])] == list(entries)
+    with np.load(next(tmp_path.rglob("bc*.npz"))) as kept:
+        assert cells(section.tables[0])[1][1] == summaries.text_of(kept["scores"])
+        assert kept["scores"].shape == (2,)
+    assert [picture.kind for picture in section.pictures] == ["png", "gif"]
