@@ -5,7 +5,6 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from rlsuite.algorithms import decision_diffuser as dd
 from rlsuite.envs import block_stacking
