@@ -70,7 +70,7 @@ myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 120
+nb_execution_timeout = 900
 nb_output_stderr = "remove"  # progress, where a page is built slowly
 
 html_theme = "sphinx_book_theme"
