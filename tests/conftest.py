@@ -22,18 +22,6 @@ def _forget_programs():
         jax.clear_caches()
 
 
-@pytest.fixture(scope="module")
-def quick_compilation():
-    """Leave out most of the compiler's optimisations.
-
-    For files that compile much and compute little: XLA then needs not much more than half the time.
-    """
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
 @pytest.fixture
 def assert_trees_equal():
     """Compare two pytrees bitwise."""

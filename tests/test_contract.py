@@ -18,10 +18,7 @@ KEY = jax.random.key(3)
 ENTRIES = registry.algorithms()
 SEEDS, STEPS, CHUNK = 8, 12, 4  # of most runs here, so that they share their programs
 
-pytestmark = [
-    pytest.mark.parametrize("name", ENTRIES),
-    pytest.mark.usefixtures("quick_compilation"),
-]
+pytestmark = pytest.mark.parametrize("name", ENTRIES)
 
 
 @functools.cache
@@ -125,11 +122,7 @@ def on_eight_devices(tmp_path_factory):
     done = subprocess.run(
         [sys.executable, "-c", DEVICES, str(folder)],
         cwd=pathlib.Path(__file__).parent,
-        env={
-            **os.environ,
-            "JAX_NUM_CPU_DEVICES": "8",
-            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-        },
+        env={**os.environ, "JAX_NUM_CPU_DEVICES": "8"},
         capture_output=True,
         text=True,
         timeout=900,

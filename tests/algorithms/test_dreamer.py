@@ -22,8 +22,6 @@ from rlsuite.envs.control import Actions, Control, Spec, Timestep, control
 from rlsuite.ops import tabular
 from rlsuite.problems.episodes import corridor
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 KEY = jax.random.key(0)
 CONFIG = small(num_environments=2, prefill=60)
 

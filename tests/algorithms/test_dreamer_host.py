@@ -19,8 +19,6 @@ from rlsuite.envs import hosts
 from rlsuite.envs.control import control
 from rlsuite.problems import dm_control
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 KEY = jax.random.key(0)
 LIMIT = 8
 CONFIG = Config(

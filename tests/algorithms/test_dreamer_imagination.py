@@ -23,8 +23,6 @@ from rlsuite.envs.control import Timestep, control
 from rlsuite.nets import Network
 from rlsuite.ops.distributions import Deterministic
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 KEY = jax.random.key(0)
 START = np.asarray([1.0, -0.5])
 GAIN = np.asarray([[-0.4, -0.6]])

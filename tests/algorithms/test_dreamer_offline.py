@@ -17,8 +17,6 @@ from rlsuite.envs.control import Control, Timestep
 from rlsuite.envs.tabular import make as tabular_environment
 from rlsuite.ops import tabular
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 KEY = jax.random.key(0)
 CONFIG = Config(
     learning_rate=1e-2,

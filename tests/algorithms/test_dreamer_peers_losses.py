@@ -33,8 +33,6 @@ from rlsuite.ops.distributions import (
     SymexpTwoHot,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 FOLDER = Path(__file__).parent
 GOLDEN = json.loads((FOLDER / "torchrl_dreamer_v3.json").read_text())
 

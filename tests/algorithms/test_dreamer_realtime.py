@@ -10,8 +10,6 @@ from rlsuite.algorithms.dreamer.realtime import real_time
 from rlsuite.envs import hosts
 from rlsuite.envs.control import control
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 KEY = jax.random.key(0)
 RATE, SECONDS = 20.0, 2.0
 CONFIG = Config(

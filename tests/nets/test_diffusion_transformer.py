@@ -10,8 +10,6 @@ import pytest
 
 from rlsuite.nets.diffusion_transformer import DiffusionTransformer, _Block
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 KEY = jax.random.key(0)
 ORDER = np.asarray([3, 1, 4, 0, 2])
 SMALL = DiffusionTransformer(width=16, layers=2, heads=2)

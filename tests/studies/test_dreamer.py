@@ -27,8 +27,6 @@ from rlsuite.studies.dreamer import (
     sweep,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 PENDULUM = control("Pendulum-v1")
 SMALL = dataclasses.replace(
     exploitation.CONFIG,
