@@ -4,11 +4,9 @@ r"""What keeps offline learning close to its data: expectiles, weights, and boun
   the greatest possible value as τ → 1. It minimises E |τ − 1[X < m]| (X − m)².
 * Among policies π close to the data's β, π(a|s) ∝ β(a|s) exp(B A(s, a)) earns most; it is what
   maximum likelihood with weights exp(B A) finds.
-* log ∫ exp Q(a) da is the soft maximum of Q. With actions a_i drawn from densities p_i,
-
-      log (1/n) Σ_i exp(Q(a_i) − log p_i(a_i))
-
-  estimates it; before the logarithm the estimate has no bias, whatever the densities are.
+* log ∫ exp Q(a) da is the soft maximum of Q. With actions a_i drawn from densities p_i it is about
+  log (1/n) Σ_i exp(Q(a_i) − log p_i(a_i)); before the logarithm there is no bias, whatever the
+  densities are.
 
 References:
     Newey, Powell: Asymmetric least squares estimation and testing. Econometrica 55, 1987.

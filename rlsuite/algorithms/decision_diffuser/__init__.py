@@ -22,6 +22,7 @@ from rlsuite.algorithms.decision_diffuser.config import (
     released,
 )
 from rlsuite.algorithms.decision_diffuser.planning import Plan, Request, draw_plan, sampler_of
+from rlsuite.algorithms.decision_diffuser.training import Statistics
 
 __all__ = [
     "Condition",
@@ -36,6 +37,7 @@ __all__ = [
     "Planning",
     "Request",
     "State",
+    "Statistics",
     "Walk",
     "default_network",
     "draw_plan",

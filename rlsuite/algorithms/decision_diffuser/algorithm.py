@@ -1,9 +1,9 @@
 r"""The Decision Diffuser: plans are drawn from a diffusion model of states, as they are asked for.
 
 One step of the algorithm takes segments of states out of recorded episodes and learns to take noise
-off them, told or not told what they are like (:mod:`.training`); beside it, actions are learned
-from pairs of states. Acting draws a plan that begins with what was seen and is as requested, and
-follows it by the inverse dynamics (:mod:`.planning`, :mod:`.acting`).
+off them, told or not told what they are like (``training``); beside it, actions are learned from
+pairs of states. Acting draws a plan that begins with what was seen and is as requested, and follows
+it by the inverse dynamics (``planning``, ``acting``).
 
 References:
     Ajay, Du, Gupta, Tenenbaum, Jaakkola, Agrawal: Is conditional generative modeling all you need
