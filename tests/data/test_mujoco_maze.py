@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from rlsuite.data import mujoco_maze, waypoints
+from rlsuite.data import mujoco_maze
 from rlsuite.envs import mujoco_maze as environments
+from rlsuite.envs import waypoints
 from rlsuite.envs.episodes import split
 
 U_MAZE = environments.MAZES["umaze"].walls

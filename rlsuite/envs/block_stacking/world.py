@@ -156,14 +156,14 @@ def holds(observation: Float[Array, "*batch 16"]) -> Bool[Array, "*batch 12"]:
 
 def obeyed(
     observation: Float[Array, "*batch 16"],
-    wanted: Float[Array, " 12"],
-    unwanted: Float[Array, " 12"] | float = 0.0,
+    wanted: Float[Array, "*#batch 12"],
+    unwanted: Float[Array, "*#batch 12"] | float = 0.0,
 ) -> Bool[Array, "*batch"]:
     """Whether all constraints hold that should, and none that should not.
 
     Args:
-        observation: A state.
-        wanted: 1 for each constraint that must hold, else 0.
+        observation: States.
+        wanted: 1 for each constraint that must hold, else 0: one for all states, or for each.
         unwanted: 1 for each that must not.
 
     Returns:
