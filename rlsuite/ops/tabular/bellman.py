@@ -28,7 +28,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from rlsuite.ops.tabular.mdp import MDP, allowed_actions, standardise, terminal_values
 from rlsuite.ops.tabular.transitions import log_expect_exp
@@ -100,13 +100,36 @@ def backup(
         [1.0, 3.0, 0.0]
     """
     if temperature is None:
-        values = jnp.max(_mask(mdp, q), axis=1)
+        values = _largest(_mask(mdp, q))
     else:
         tau = jnp.asarray(temperature, q.dtype)
         values = tau * _log_sum_exp(_mask(mdp, q / tau))
     if mdp.terminal is None:
         return values
     return jnp.where(jnp.asarray(mdp.terminal), terminal_values(mdp).astype(q.dtype), values)
+
+
+@jax.custom_jvp
+def _largest(q: Float[Array, "state action"]) -> Float[Array, " state"]:
+    """max_a Q(s,a), with the derivative of the first best action.
+
+    JAX's own derivative of a maximum asks which actions equal it, and where XLA rounds Q
+    differently in its two uses, none does.
+    """
+    return jnp.max(q, axis=1)
+
+
+@_largest.defjvp
+def _of_the_first(
+    primals: tuple[Float[Array, "state action"]], tangents: tuple[Float[Array, "state action"]]
+) -> tuple[Float[Array, " state"], Float[Array, " state"]]:
+    (q,), (change,) = primals, tangents
+    return _largest(q), jnp.sum(jnp.where(_is_first(q), change, 0), axis=1)
+
+
+def _is_first(q: Float[Array, "state action"]) -> Bool[Array, "state action"]:
+    """Whether an action is the first best one, whatever XLA rounds differently elsewhere."""
+    return jnp.argmax(q, axis=1, keepdims=True) == jnp.arange(q.shape[1])
 
 
 def log_policy(
@@ -139,9 +162,7 @@ def log_policy(
         masked = _mask(mdp, q)
         top = jnp.max(masked, axis=1, keepdims=True)
         slack = jnp.finfo(q.dtype).eps ** 0.75 * jnp.max(jnp.abs(top))
-        # The first best action is one whatever XLA rounds differently in the two uses of Q.
-        first = jnp.argmax(masked, axis=1, keepdims=True) == jnp.arange(q.shape[1])
-        best = first | (masked >= top - slack)
+        best = _is_first(masked) | (masked >= top - slack)
         count = jnp.sum(best, axis=1, keepdims=True).astype(q.dtype)
         return jnp.where(best, -jnp.log(count), -jnp.inf)
     logits = q / jnp.asarray(temperature, q.dtype)
