@@ -16,14 +16,13 @@ from rlsuite.algorithms.dreamer.algorithm import learn
 from rlsuite.algorithms.dreamer.markov import markov_world
 from rlsuite.algorithms.dreamer.world import rssm_world
 from rlsuite.core import run
-from rlsuite.data import replay as replays
 from rlsuite.envs import tabular as environments
 from rlsuite.envs.control import Actions, Control, Spec, Timestep, control
 from rlsuite.ops import tabular
 from rlsuite.problems.episodes import corridor
 
 KEY = jax.random.key(0)
-CONFIG = small(num_environments=2, prefill=60)
+CONFIG = small(num_environments=2, prefill=60, sequence_length=8)
 
 
 @functools.cache
@@ -34,12 +33,30 @@ def cartpole():
     return dreamer.agent(problem.spec, CONFIG), state
 
 
+@functools.cache
+def learned():
+    """(learner, replay, what was told) after one update there, and its (rows, states)."""
+    agent, state = cartpole()
+
+    def step(key, learner, replay):
+        between = []
+
+        def update(key, learner, rows):
+            found = agent.update(key, learner, rows)
+            between.append((rows, found[1]))
+            return found
+
+        return learn(agent._replace(update=update), CONFIG, key, learner, replay), between[0]
+
+    return jax.jit(step)(KEY, state.learner, state.replay)
+
+
 def test_the_replay_pairs_states_actions_and_episodes():
     """Every stored state follows from the row before it, and forgets at an episode's start."""
     agent, state = cartpole()
     weights = state.learner.weights
-    rows = jax.tree.map(lambda ring: ring[:60], state.replay.rows)
-    first, last = (np.asarray(x) for x in (rows.timestep.is_first, rows.timestep.is_last))
+    rows = jax.tree.map(lambda ring: np.asarray(ring)[:60], state.replay.rows)
+    first, last = rows.timestep.is_first, rows.timestep.is_last
     np.testing.assert_array_equal(first[1:], last[:-1])
     assert first.sum() >= 6
     before = jax.tree.map(lambda x: x[:-1], (rows.state, rows.action))
@@ -56,13 +73,11 @@ def test_the_replay_pairs_states_actions_and_episodes():
 
 def test_a_sequence_is_inferred_from_the_state_and_action_before_it():
     agent, state = cartpole()
-    _, drawn = replays.sample(KEY, state.replay, num_sequences=8, length=9)
-    rows = replays.rows(state.replay, drawn)
+    rows, found = jax.tree.map(np.asarray, learned()[1])
     weights = state.learner.weights.world
     before, rest = (jax.tree.map(lambda x, s=s: x[:, s], rows) for s in (0, slice(1, None)))
-    _, found, _ = jax.jit(agent.update)(KEY, state.learner, rows)
     chain = jax.tree.map(
-        lambda x, y: jnp.concatenate([x[:, None], y[:, :-1]], axis=1), before.state, found
+        lambda x, y: np.concatenate([x[:, None], y[:, :-1]], axis=1), before.state, found
     )
     kept = 1.0 - rest.timestep.is_first[..., None]
     chain, actions = jax.tree.map(lambda x: x * kept, (chain, rows.action[:, :-1]))
@@ -70,16 +85,14 @@ def test_a_sequence_is_inferred_from_the_state_and_action_before_it():
         weights, chain, actions
     )
     np.testing.assert_allclose(found.deter, expected, rtol=1e-4, atol=1e-5)
-    assert np.any(np.asarray(rest.timestep.is_first))
-    categories = np.asarray(found.stoch).reshape(-1, SMALL.stoch, SMALL.classes)
+    assert np.any(rest.timestep.is_first)
+    categories = found.stoch.reshape(-1, SMALL.stoch, SMALL.classes)
     np.testing.assert_allclose(categories.sum(axis=-1), 1, atol=1e-6)
 
 
 def test_an_update_writes_its_states_back_and_moves_the_slow_critic():
-    agent, state = cartpole()
-    step = jax.jit(functools.partial(learn, agent, CONFIG))
-    learner, replay, told = step(KEY, state.learner, state.replay)
-    changed = np.any(np.asarray(replay.rows.state.stoch != state.replay.rows.state.stoch), axis=-1)
+    state, (learner, replay, told) = jax.tree.map(np.asarray, (cartpole()[1], learned()[0]))
+    changed = np.any(replay.rows.state.stoch != state.replay.rows.state.stoch, axis=-1)
     assert 0 < changed.sum() <= CONFIG.batch_size * CONFIG.sequence_length
     for old, new in zip(
         jax.tree.leaves(state.replay.rows._replace(state=None)),
@@ -99,36 +112,34 @@ def test_a_markov_model_is_fitted_to_transitions_within_episodes():
     """Its loss is the explicit sum over pairs of rows that an action joins."""
     model = Model(kind="markov", layers=1, units=5, members=2, heads="normal", symlog=False)
     world = markov_world(spec_of(3, DISCRETE), model)
-    params = world.init(KEY)
+    params = jax.jit(world.init)(KEY)
     rng = np.random.default_rng(0)
     seen = rng.normal(size=(2, 4, 3)).astype(np.float32)
     before = rng.normal(size=(2, 3)).astype(np.float32)
     actions = np.eye(2, dtype=np.float32)[rng.integers(0, 2, size=(2, 4))]
     first = np.zeros((2, 4), bool)
     first[0, 2] = True
-    no = jnp.zeros((2, 4), bool)
+    no = np.zeros((2, 4), bool)
     rewards = rng.normal(size=(2, 4)).astype(np.float32)
-    timesteps = Timestep(jnp.asarray(seen), jnp.asarray(rewards), jnp.asarray(first), no, no)
-    found = world.infer(params, KEY, jnp.asarray(before), jnp.asarray(actions), timesteps, None)
+    timesteps = Timestep(seen, rewards, first, no, no)
+    found = jax.jit(world.infer)(params, KEY, before, actions, timesteps, None)
+    only = markov_world(spec_of(3, DISCRETE), dataclasses.replace(model, members=1))
+    guess, outcome = jax.jit(only.dynamics.transition), jax.jit(world.dynamics.outcome)
+    members = [
+        {**params, "step": jax.tree.map(lambda x, k=k: np.asarray(x)[k : k + 1], params["step"])}
+        for k in range(2)
+    ]
     transition, reward = [], []
-    for i in range(2):
-        for t in range(4):
-            if first[i, t]:
-                continue
-            state = jnp.asarray(before[i] if t == 0 else seen[i, t - 1])
-            action, after = jnp.asarray(actions[i, t]), jnp.asarray(seen[i, t])
-            for k in range(2):
-                alone = {
-                    **params,
-                    "step": jax.tree.map(lambda x, k=k: x[k : k + 1], params["step"]),
-                }
-                only = markov_world(spec_of(3, DISCRETE), dataclasses.replace(model, members=1))
-                guess = only.dynamics.transition(alone, KEY, state, action)
-                z = (after - guess.loc) / guess.scale
-                log_prob = -0.5 * z**2 - jnp.log(guess.scale) - 0.5 * jnp.log(2 * jnp.pi)
-                transition.append(float(jnp.sum(log_prob)))
-            outcome = world.dynamics.outcome(params, state, action, after)
-            reward.append(float((outcome.reward.mean() - rewards[i, t]) ** 2))
+    for i, t in np.argwhere(~first):
+        state = before[i] if t == 0 else seen[i, t - 1]
+        action, after = actions[i, t], seen[i, t]
+        for alone in members:
+            normal = jax.tree.map(np.asarray, guess(alone, KEY, state, action))
+            z = (after - normal.loc) / normal.scale
+            log_prob = -0.5 * z**2 - np.log(normal.scale) - 0.5 * np.log(2 * np.pi)
+            transition.append(np.sum(log_prob))
+        mean = outcome(params, state, action, after).reward.mean()
+        reward.append((np.asarray(mean) - rewards[i, t]) ** 2)
     np.testing.assert_allclose(found.losses["transition"], -sum(transition) / 7, rtol=1e-4)
     np.testing.assert_allclose(found.losses["reward"], np.mean(reward), rtol=1e-4)
     np.testing.assert_array_equal(found.states, seen)
@@ -196,15 +207,16 @@ def test_a_model_learns_a_batch_by_heart(kind):
         learner, _, told = agent.update(key, learner, rows)
         return learner, told
 
-    learner, told = jax.jit(lambda start, keys: jax.lax.scan(step, start, keys))(
-        agent.init(KEY), jax.random.split(KEY, 150)
-    )
+    @jax.jit
+    def training():
+        start = agent.init(KEY)
+        learner, told = jax.lax.scan(step, start, jax.random.split(KEY, 150))
+        return told, jax.tree.map(lambda a, b: jnp.any(a != b), start.weights, learner.weights)
+
+    told, moved = training()
     for name in set(told.world) - {"dynamics", "representation"}:
         loss = np.asarray(told.world[name])
         assert loss[-10:].mean() < 0.8 * loss[:3].mean(), name
-    moved = jax.tree.map(
-        lambda a, b: bool(jnp.any(a != b)), agent.init(KEY).weights, learner.weights
-    )
     assert all(jax.tree.leaves(moved))
 
 
@@ -215,7 +227,7 @@ def test_a_recurrent_model_learns_the_corridor():
         model=Model(deter=16, stoch=2, classes=4, blocks=2, hidden=16, units=16, layers=1),
         behaviour=Behaviour(horizon=4, policy_layers=1, discount=0.95, slow_rate=0.1),
     )  # fmt: skip
-    result = run(dreamer.make, corridor(), config, KEY, 250, progress=False)
+    result = run(dreamer.make, corridor(), config, KEY, 250, chunk_length=125, progress=False)
     np.testing.assert_allclose(result.evaluations.episode_return[-1], 0.7, atol=1e-5)
     assert result.metrics.environment_steps[-1] == 2 * (20 + 2 * 250)
     assert result.metrics.imagined_return[-50:].mean() > 0.4
@@ -250,13 +262,13 @@ def test_masks_are_kept_to_and_predicted():
         model=Model(kind="markov", layers=1, units=16, heads="normal"), prefill=40, updates=2
     )
     problem = ring()
-    result = run(dreamer.make, problem, config, KEY, 120, progress=False)
+    result = run(dreamer.make, problem, config, KEY, 120, chunk_length=60, progress=False)
     rows = jax.tree.map(lambda x: np.asarray(x)[: int(result.state.replay.written)],
                         result.state.replay.rows)  # fmt: skip
     allowed = np.sum(rows.action * rows.timestep.mask, axis=-1)
     np.testing.assert_array_equal(allowed, 1)
     world = markov_world(problem.spec, config.model)
-    predicted = world.dynamics.mask(result.state.learner.weights.world, jnp.eye(3))
+    predicted = jax.jit(world.dynamics.mask)(result.state.learner.weights.world, jnp.eye(3))
     np.testing.assert_array_equal(predicted, problem.params.mdp.actions)
 
 
@@ -265,16 +277,22 @@ def test_act_carries_what_it_infers():
     problem = control("CartPole-v1")
     algorithm, (agent, state) = dreamer.make(problem, CONFIG), cartpole()
     weights = state.learner.weights
-    seen = jnp.asarray([0.1, 0.2, -0.1, 0.3])
-    action, carry = jax.jit(lambda: algorithm.act(None, state, seen, None))()
-    latent, last = carry
+    seen = np.asarray([0.1, 0.2, -0.1, 0.3], np.float32)
+
+    @jax.jit
+    def both():
+        first, carry = algorithm.act(None, state, seen, None)
+        latent, last = carry
+        _, (after, _) = algorithm.act(None, state, seen, carry)
+        features = agent.world.dynamics.features(weights.world, latent)
+        logits = agent.networks.policy.apply(weights.policy, features)
+        following = agent.world.dynamics.transition(weights.world, KEY, latent, last)
+        return first, last, logits, after.deter, following.deter
+
+    action, last, logits, after, following = both()
     np.testing.assert_array_equal(action, last)
-    features = agent.world.dynamics.features(weights.world, latent)
-    logits = agent.networks.policy.apply(weights.policy, features)
     np.testing.assert_array_equal(action, np.eye(2)[np.argmax(logits)])
-    _, after = jax.jit(lambda c: algorithm.act(None, state, seen, c))(carry)
-    following = agent.world.dynamics.transition(weights.world, KEY, latent, last)
-    np.testing.assert_allclose(after[0].deter, following.deter, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(after, following, rtol=1e-5, atol=1e-6)
 
 
 def test_what_is_refused():
@@ -293,4 +311,4 @@ def test_what_is_refused():
     )
     with pytest.raises(ValueError, match=r"image has shape \(20, 16, 3\); allowed: sides"):
         rssm_world(odd, Model())
-    assert CONFIG.train_ratio == 3 * 4 / (2 * 2)
+    assert CONFIG.train_ratio == 3 * 8 / (2 * 2)
