@@ -68,7 +68,8 @@ def test_a_sweep_in_one_program_is_each_pair_alone(monkeypatch):
 
     def plans(omega, alpha):
         key = jax.random.key(1)
-        return ring.drawn(config.planning, state, key, "both: the ring", 3, omega, alpha)
+        request = ring.REQUESTS["both: the ring"]
+        return ring.drawn(config.planning, state, key, request, 3, omega, alpha)
 
     pairs = jnp.asarray([[1.0, 0.25], [2.0, 1.0]])
     together = jax.jit(jax.vmap(plans))(*pairs.T)

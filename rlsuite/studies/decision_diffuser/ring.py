@@ -1,6 +1,7 @@
 """Two constraints, each demonstrated alone: asked for together, and against each other."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -101,7 +102,7 @@ def drawn(
     planning: dd.Planning,
     state: dd.State,
     key: PRNGKeyArray,
-    name: str,
+    request: tuple[Any, Any],
     num_plans: int,
     guidance: Any,
     temperature: Any,
@@ -112,7 +113,7 @@ def drawn(
         planning: How they are drawn, but for the next two.
         state: What was trained.
         key: Key.
-        name: The request's name.
+        request: Conditions, and weights in units of ω.
         num_plans: How many.
         guidance: ω.
         temperature: α.
@@ -120,7 +121,7 @@ def drawn(
     Returns:
         The plans.
     """
-    conditions, weights = (jnp.asarray(part) for part in REQUESTS[name])
+    conditions, weights = (jnp.asarray(part) for part in request)
     planning = substitute(planning, temperature=temperature)
     config = dataclasses.replace(PROBLEM.config, planning=planning)
     return dd.plans(config, state, key, dd.Request(conditions, guidance * weights), num_plans)
@@ -176,29 +177,32 @@ def _measured(sizes: Sizes, seeds: int) -> Mapping[str, Any]:
     ).state
     planning, key = PROBLEM.config.planning, jax.random.key(1)
 
-    def shares(name: str, which: dd.Planning, count: int, omega: Any, alpha: Any) -> Obeyed:
+    # Requests are traced: those of one shape share a program.
+    @functools.partial(jax.jit, static_argnums=(1, 2))
+    def shares(request: Any, which: dd.Planning, count: int, omega: Any, alpha: Any) -> Obeyed:
         def one(state: dd.State) -> Obeyed:
-            return obeyed(drawn(which, state, key, name, count, omega, alpha))
+            return obeyed(drawn(which, state, key, request, count, omega, alpha))
 
         return jax.vmap(one)(trained)
 
+    @jax.jit
+    def shown(request: Any) -> Array:
+        first = jax.tree.map(lambda leaf: leaf[0], trained)
+        return drawn(planning, first, key, request, 40, planning.guidance, planning.temperature)
+
     def success(which: dd.Planning, count: int) -> np.ndarray:
+        omega, alpha = planning.guidance, planning.temperature
         return np.stack(
             [
-                getattr(
-                    jax.jit(shares, static_argnums=(0, 2))(
-                        name, which, count, planning.guidance, planning.temperature
-                    ),
-                    wanted,
-                )
-                for name, wanted in zip(REQUESTS, WANTED, strict=True)
+                getattr(shares(request, which, count, omega, alpha), wanted)
+                for request, wanted in zip(REQUESTS.values(), WANTED, strict=True)
             ]
         )
 
     @jax.jit
     def swept(omegas: Array, alphas: Array) -> Array:
         def one(omega: Array, alpha: Array) -> Array:
-            return shares("both: the ring", planning, sizes.num_swept, omega, alpha).ring
+            return shares(REQUESTS["both: the ring"], planning, sizes.num_swept, omega, alpha).ring
 
         return jax.vmap(jax.vmap(one, (0, None)), (None, 0))(omegas, alphas)
 
@@ -206,16 +210,10 @@ def _measured(sizes: Sizes, seeds: int) -> Mapping[str, Any]:
     for name in sizes.samplers:
         which = dataclasses.replace(planning, **SAMPLERS[name])
         sampled[f"sampler: {name}"] = success(which, sizes.num_swept)
-    first = jax.tree.map(lambda leaf: leaf[0], trained)
     return {
         "success": success(planning, sizes.num_plans),
         "sweep": swept(jnp.asarray(sizes.guidance), jnp.asarray(sizes.temperatures)),
-        "plans": np.stack(
-            [
-                drawn(planning, first, key, name, 40, planning.guidance, planning.temperature)
-                for name in REQUESTS
-            ]
-        ),
+        "plans": np.stack([shown(request) for request in REQUESTS.values()]),
         **sampled,
     }
 
