@@ -33,12 +33,12 @@ def x64():
 
 
 @functools.cache
-def small_problem(**worlds):
-    return maze_tasks(0, Worlds(num_trajectories=20, length=12, **worlds), LAYOUTS)
+def small_problem():
+    return maze_tasks(0, Worlds(num_trajectories=20, length=12), LAYOUTS)
 
 
 def one(problem, index=0):
-    return jax.tree.map(lambda leaf: leaf[index], problem.tasks)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[index], problem.tasks)
 
 
 def random_rewards(seed=0):
@@ -47,7 +47,12 @@ def random_rewards(seed=0):
 
 @functools.cache
 def small_params(problem_key=0):
-    return tc.reward_network(SMALL).init(jax.random.key(problem_key), jnp.eye(9))
+    return jax.jit(tc.reward_network(SMALL).init)(jax.random.key(problem_key), np.eye(9))
+
+
+# Whole programs: operation by operation everything is compiled for itself.
+kl_loss, policy_of, fine_tune = map(jax.jit, (tc.kl_loss, tc.policy, tc.fine_tune))
+kl_slope, visitation_slope = (jax.jit(jax.grad(f)) for f in (tc.kl_loss, tc.visitation_loss))
 
 
 # The losses.
@@ -82,7 +87,7 @@ def plain_policy(reward, task, *, soft=True, sweeps=2000):
 )
 def test_the_loss_is_the_divergence_from_the_experts_actions(x64, worlds, changes):
     config = dataclasses.replace(SMALL, tolerance=1e-12, **changes)
-    task = one(maze_tasks(0, Worlds(num_trajectories=4, length=12, **worlds), LAYOUTS))
+    task = one(maze_tasks(0, Worlds(num_trajectories=5, length=12, **worlds), LAYOUTS))
     reward = random_rewards()
     policy = plain_policy(np.asarray(reward), task, soft=config.backup == "soft")
     counts = np.asarray(task.counts)
@@ -102,7 +107,7 @@ def test_the_loss_is_the_divergence_from_the_experts_actions(x64, worlds, change
         total += (expert[chosen] * np.log(expert[chosen] / policy[s, chosen])).sum()
     number = {"all": 9, "free": (np.asarray(task.mdp.initial) > 0).sum(), "visited": visited.sum()}
     expected = total / number[config.states]
-    np.testing.assert_allclose(tc.kl_loss(reward, task, config), expected, rtol=1e-9)
+    np.testing.assert_allclose(kl_loss(reward, task, config), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -119,10 +124,10 @@ def test_the_visitation_loss_has_the_gradient_of_deep_irl(x64, worlds, starts):
     reward = random_rewards()
     begin = task.starts if starts == "demonstrated" else task.mdp.initial
     mdp = task.mdp.replace(reward=reward, initial=begin)
-    policy = tc.policy(reward, task, config)
+    policy = policy_of(reward, task, config)
     difference = tabular.visitation(mdp, policy).states - task.visits
     expected = difference * (1 - task.mdp.discount) / 0.7
-    gradient = jax.grad(tc.visitation_loss)(reward, task, config)
+    gradient = visitation_slope(reward, task, config)
     np.testing.assert_allclose(gradient, expected, atol=1e-7)
 
 
@@ -134,7 +139,7 @@ def test_on_a_finite_horizon_visits_are_those_of_so_many_decisions(x64):
     mdp = task.mdp.replace(reward=reward, initial=task.starts)
     solution = tabular.backward_induction(mdp, 6, temperature=1.0)
     visited = tabular.finite_visitation(mdp, solution.log_policy).states[:-1].sum(axis=0)
-    gradient = jax.grad(tc.visitation_loss)(reward, task, config)
+    gradient = visitation_slope(reward, task, config)
     np.testing.assert_allclose(gradient, (visited - task.visits) / 6, atol=1e-7)
 
 
@@ -143,12 +148,12 @@ def test_the_expert_of_a_reward_has_neither_loss_nor_gradient(x64):
     task = one(maze_tasks(0, Worlds(num_trajectories=5, length=12), LAYOUTS))
     config = dataclasses.replace(SMALL, tolerance=1e-12)
     reward = random_rewards()
-    policy = tc.policy(reward, task, config)
+    policy = policy_of(reward, task, config)
     visited = tabular.visitation(task.mdp.replace(reward=reward), policy)
     expert = Task(task.mdp, visited.state_actions, visited.states, task.mdp.initial)
-    np.testing.assert_allclose(tc.kl_loss(reward, expert, config), 0, atol=1e-9)
-    for loss in (tc.kl_loss, tc.visitation_loss):
-        np.testing.assert_allclose(jax.grad(loss)(reward, expert, config), 0, atol=1e-7)
+    np.testing.assert_allclose(kl_loss(reward, expert, config), 0, atol=1e-9)
+    for slope in (kl_slope, visitation_slope):
+        np.testing.assert_allclose(slope(reward, expert, config), 0, atol=1e-7)
 
 
 def test_experts_break_ties_as_they_are_told():
@@ -176,25 +181,27 @@ def measured():
 
 def test_parameter_gradients_are_reward_gradients_pulled_back():
     network = tc.reward_network(SMALL)
-    jacobian = jax.jacobian(lambda p: network.apply(p, jnp.eye(9)))(small_params())
-    flat = np.concatenate([leaf.reshape(9, -1) for leaf in jax.tree.leaves(jacobian)], axis=1)
+    jacobian = jax.jit(jax.jacobian(lambda p: network.apply(p, np.eye(9))))(small_params())
+    leaves = map(np.asarray, jax.tree.leaves(jacobian))
+    flat = np.concatenate([leaf.reshape(9, -1) for leaf in leaves], axis=1)
     result = measured()
     expected = np.asarray(result.reward_gradient) @ flat
     np.testing.assert_allclose(result.parameter_gradient, expected, atol=1e-6)
-    kernel = tc.reward_kernel(small_params(), jnp.eye(9), network)
+    kernel = jax.jit(tc.reward_kernel, static_argnums=2)(small_params(), np.eye(9), network)
     np.testing.assert_allclose(kernel, flat @ flat.T, rtol=1e-4, atol=1e-6)
 
 
 def test_displacements_are_where_fine_tuning_leads():
     problem = small_problem()
     for index in range(3):
-        end = tc.fine_tune(small_params(), one(problem, index), problem.features, SMALL)
+        end = fine_tune(small_params(), one(problem, index), problem.features, SMALL)
         flat = [
-            np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])
+            np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
             for tree in (end.params, small_params())
         ]
-        np.testing.assert_allclose(measured().displacement[index], flat[0] - flat[1], atol=1e-6)
-        np.testing.assert_allclose(measured().loss[index], end.monitored[0], rtol=1e-5)
+        moved, loss = np.asarray(measured().displacement), np.asarray(measured().loss)
+        np.testing.assert_allclose(moved[index], flat[0] - flat[1], atol=1e-6)
+        np.testing.assert_allclose(loss[index], np.asarray(end.monitored)[0], rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -279,14 +286,14 @@ def test_a_cluster_of_alike_tasks_adapts_better_than_all_together():
 def test_act_follows_the_adapted_policy():
     problem = small_problem()
     algorithm = tc.make(problem, SMALL)
-    state = algorithm.init(KEY)
-    end = tc.fine_tune(state.params, one(problem), problem.features, SMALL)
-    reward = tc.reward_network(SMALL).apply(end.params, problem.features)
+    state = jax.jit(algorithm.init)(KEY)
+    end = fine_tune(state.params, one(problem), problem.features, SMALL)
+    reward = jax.jit(tc.reward_network(SMALL).apply)(end.params, problem.features)
     keys = jax.random.split(KEY, 4000)
-    _, carry = algorithm.act(KEY, state, jnp.asarray(3), None)
+    _, carry = jax.jit(algorithm.act)(KEY, state, jnp.asarray(3), None)
     draw = jax.jit(jax.vmap(lambda key: algorithm.act(key, state, jnp.asarray(3), carry)[0]))
     shares = np.bincount(draw(keys), minlength=4) / 4000
-    expected = np.exp(tc.policy(reward, one(problem), SMALL)[3])
+    expected = np.exp(np.asarray(policy_of(reward, one(problem), SMALL))[3])
     np.testing.assert_allclose(shares, expected, atol=0.03)
 
 
