@@ -64,20 +64,26 @@ def counter(**limits):
     return Control("counter", Counter(), Limits(**limits))
 
 
-def ticks_worth(scale=10.0):
-    """A network whose value of an observation is ``scale`` times it."""
+@functools.cache
+def ticks_worth():
+    """A network whose value of an observation is 10 times it."""
 
     def apply(params, x):
-        return ppo.Outputs(jnp.zeros((*x.shape[:-1], 5)), scale * x[..., 0])
+        return ppo.Outputs(jnp.zeros((*x.shape[:-1], 5)), 10 * x[..., 0])
 
     return ppo.feed_forward(Network(lambda key, x: {}, apply))
 
 
-def walk(problem, network, length=5, num_envs=2):
-    walkers = experience.start(problem, network, KEY, num_envs)
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def walk(problem, network, length=5, discount=0.5, lambda_=1.0):
+    """Parameters, what happened in two environments, and (values, advantages)."""
+    walkers = experience.start(problem, network, KEY, 2)
     params = network.init(KEY, walkers.observation[0])
     after, happened = ppo.collect(problem, network, params, None, KEY, walkers, length)
-    return params, after, happened
+    estimates = ppo.estimate(
+        network, params, happened, after.carry, discount=discount, lambda_=lambda_
+    )
+    return params, happened, estimates
 
 
 def example(actions, size=6, seed=0):
@@ -144,7 +150,8 @@ def test_loss_and_gradient_by_hand(actions, clip_values):
         ppo.loss, linear_network(), actions, clip_values=clip_values, **WEIGHTS
     )
     given = jnp.asarray(weights, jnp.float32)
-    (value, parts), gradient = jax.value_and_grad(function, has_aux=True)(given, (), batch)
+    found = jax.jit(jax.value_and_grad(function, has_aux=True))(given, (), batch)
+    (value, parts), gradient = jax.tree.map(np.asarray, found)
     expected, clipped, kl = by_hand(weights, batch, actions, clip_values)
     assert 0 < clipped < 1, "half of the loss would not be tested"
     np.testing.assert_allclose(value, expected, rtol=1e-5)
@@ -164,15 +171,13 @@ def test_loss_and_gradient_by_hand(actions, clip_values):
 )
 def test_an_end_bootstraps_from_where_it_led_if_it_was_cut_off(limits, bootstrap):
     """Rewards 1, 2, 3, then anew; V is 10 times the ticks, so 30 at the end and 0 after reset."""
-    params, after, happened = walk(counter(**limits), ticks_worth())
+    _, happened, (values, advantages) = walk(counter(**limits), ticks_worth())
+    happened, values, advantages = jax.tree.map(np.asarray, (happened, values, advantages))
     np.testing.assert_array_equal(happened.ends[:, 0], [0, 0, 1, 0, 0])
     np.testing.assert_array_equal(happened.rewards[:, 0], [1, 2, 3, 1, 2])
     np.testing.assert_array_equal(happened.observations[:, 0, 0], [0, 1, 2, 0, 1])
     np.testing.assert_array_equal(happened.next_observations[:, 0, 0], [1, 2, 3, 1, 2])
     np.testing.assert_array_equal(happened.episode_returns[:, 0], [1, 3, 6, 1, 3])
-    values, advantages = ppo.estimate(
-        ticks_worth(), params, happened, after.carry, discount=0.5, lambda_=1.0
-    )
     np.testing.assert_array_equal(values[:, 0], [0, 10, 20, 0, 10])
     third = 3 + 0.5 * bootstrap
     second, fifth = 2 + 0.5 * third, 2 + 0.5 * 20
@@ -181,7 +186,7 @@ def test_an_end_bootstraps_from_where_it_led_if_it_was_cut_off(limits, bootstrap
 
 
 def test_forbidden_actions_are_never_taken():
-    _, _, happened = walk(counter(max_steps_in_episode=9), ticks_worth(), length=200)
+    _, happened, _ = walk(counter(max_steps_in_episode=9), ticks_worth(), 200)
     taken = np.asarray(happened.actions, bool)
     assert not np.any(taken & ~np.asarray(happened.masks))
     assert np.all(taken.sum(axis=-1) == 2)
@@ -190,24 +195,21 @@ def test_forbidden_actions_are_never_taken():
     np.testing.assert_allclose(happened.log_probs, np.log(0.5), rtol=1e-6)
 
 
-def losses_without_learning(**options):
-    """Of two steps with an optimiser that never moves."""
-    config = ppo.Config(rollout_length=8, num_epochs=2, num_minibatches=2, **options)
-    result = run(
-        functools.partial(ppo.make, optimizer=lambda rate, norm: optax.sgd(0.0)),
-        control("MemoryChain-bsuite", memory_length=3),
-        config,
-        KEY,
-        2,
-        progress=False,
-    )
-    return result.metrics.losses
-
-
 @pytest.mark.parametrize("memory", ["none", "gru"])
 def test_ratios_are_one_before_anything_is_learned(memory):
     """With memory, in every minibatch and also in a rollout that begins within an episode."""
-    losses = losses_without_learning(memory=memory, memory_size=8)
+    algorithm = ppo.make(
+        control("MemoryChain-bsuite", memory_length=3),
+        ppo.Config(rollout_length=8, num_epochs=2, num_minibatches=2, memory=memory, memory_size=8),
+        optimizer=lambda rate, norm: optax.sgd(0.0),
+    )
+
+    @jax.jit
+    def two_steps():
+        keys = jax.random.split(KEY)
+        return jax.lax.scan(lambda now, key: algorithm.step(key, now), algorithm.init(KEY), keys)
+
+    losses = two_steps()[1].losses
     np.testing.assert_allclose(losses.kl, 0.0, atol=1e-7)
     np.testing.assert_array_equal(losses.clip_fraction, 0.0)
     np.testing.assert_allclose(losses.policy_loss, 0.0, atol=1e-5)
@@ -219,12 +221,10 @@ def test_values_of_where_a_memory_was_cut_off():
     network = ppo.actor_critic(
         problem.actions, jax.ShapeDtypeStruct((1,), jnp.float32), (8,), gru(4)
     )
-    params, after, happened = walk(problem, network)
-    _, advantages = ppo.estimate(network, params, happened, after.carry, discount=1.0, lambda_=0.0)
-    ticks = jnp.arange(4.0)[:, None, None]
-    is_first = jnp.arange(4)[:, None] == 0
-    _, outputs = network.apply(params, network.initial((1,)), ticks, is_first)
-    value = np.asarray(outputs.value[:, 0])
+    params, _, (_, advantages) = walk(problem, network, 5, 1.0, 0.0)
+    ticks, is_first = np.arange(4.0, dtype=np.float32)[:, None, None], np.arange(4)[:, None] == 0
+    _, outputs = jax.jit(network.apply)(params, network.initial((1,)), ticks, is_first)
+    value, advantages = np.asarray(outputs.value[:, 0]), np.asarray(advantages)
     errors = np.arange(1.0, 4.0) + value[1:] - value[:-1]
     np.testing.assert_allclose(advantages[:, 0], [*errors, *errors[:2]], rtol=1e-5, atol=1e-6)
 
@@ -232,24 +232,30 @@ def test_values_of_where_a_memory_was_cut_off():
 def test_acting_alone_is_acting_in_the_rollout():
     problem = control("MemoryChain-bsuite", memory_length=3)
     config = ppo.Config(num_envs=2, num_minibatches=2, memory="gru", memory_size=8)
-    algorithm = ppo.make(problem, config)
-    state = algorithm.init(KEY)
-    state = state._replace(params=jax.tree.map(lambda leaf: 3 * leaf, state.params))
-    now, seen = problem.reset(KEY)
-    carry, total = None, 0.0
-    network = ppo.default_network(problem, config)
-    history = []
+    algorithm, network = ppo.make(problem, config), ppo.default_network(problem, config)
+    state = jax.jit(algorithm.init)(KEY)
+    state = state._replace(params=jax.tree.map(lambda leaf: 3 * np.asarray(leaf), state.params))
+
+    @jax.jit
+    def step(now, seen, carry):
+        drawn, _ = algorithm.act(KEY, state, seen.observation, carry)
+        action, carry = algorithm.act(None, state, seen, carry)
+        return problem.step(KEY, now, action), carry, action, drawn
+
+    (now, seen), carry = jax.jit(problem.reset)(KEY), None
+    history, actions, total = [], [], 0.0
     while not seen.is_last:
         history.append(seen.observation)
-        action, carry = algorithm.act(None, state, seen, carry)
-        sequence = jnp.stack(history)[:, None]
-        begins = jnp.arange(len(history))[:, None] == 0
-        _, outputs = network.apply(state.params, network.initial((1,)), sequence, begins)
-        assert int(jnp.argmax(action)) == int(jnp.argmax(outputs.head[-1, 0]))
-        drawn, _ = algorithm.act(KEY, state, seen.observation, carry)
+        (now, seen), carry, action, drawn = step(now, seen, carry)
         assert drawn.shape == action.shape == (2,)
-        now, seen = problem.step(KEY, now, action)
+        actions.append(action)
         total += float(seen.reward)
+    begins = np.arange(len(history))[:, None] == 0
+    sequence = np.stack(history)[:, None]
+    _, outputs = jax.jit(network.apply)(state.params, network.initial((1,)), sequence, begins)
+    np.testing.assert_array_equal(
+        np.argmax(actions, axis=-1), np.argmax(outputs.head[:, 0], axis=-1)
+    )
     assert len(history) == 4
     assert total in (-1.0, 0.0, 1.0)
 
@@ -258,7 +264,8 @@ def test_minibatches_hold_every_sequence_once():
     carry = jnp.arange(6.0)[:, None]
     numbers = jnp.arange(6.0) + jnp.zeros((2, 1))
     batch = ppo.Batch(numbers, None, numbers > 0, numbers, numbers, numbers, numbers)
-    carries, parts = ppo.shuffle(KEY, carry, batch, 3)
+    shuffled = jax.jit(ppo.shuffle, static_argnums=3)(KEY, carry, batch, 3)
+    carries, parts = jax.tree.map(np.asarray, shuffled)
     assert parts.values.shape == (3, 2, 2)
     np.testing.assert_array_equal(np.sort(parts.values[:, 0].ravel()), np.arange(6))
     np.testing.assert_array_equal(parts.values[:, 0], carries[..., 0])
@@ -268,13 +275,18 @@ def test_minibatches_hold_every_sequence_once():
 def test_moments_merge_exactly():
     rng = np.random.default_rng(0)
     parts = [rng.normal(size=(n, 2)) * [1, 50] + [3, -70] for n in (1, 7, 40)]
-    seen = normalization.moments((2,))
-    for part in parts:
-        seen = normalization.merge(seen, jnp.asarray(part, jnp.float32))
     together = np.concatenate(parts)
+
+    @jax.jit
+    def merged():
+        seen = normalization.moments((2,))
+        for part in parts:
+            seen = normalization.merge(seen, jnp.asarray(part, jnp.float32))
+        return seen, normalization.normalize(seen, jnp.asarray(together, jnp.float32))
+
+    seen, scaled = jax.tree.map(np.asarray, merged())
     np.testing.assert_allclose(seen.mean, together.mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(seen.variance, together.var(axis=0), rtol=1e-4)
-    scaled = normalization.normalize(seen, jnp.asarray(together, jnp.float32))
     np.testing.assert_allclose(scaled.mean(axis=0), 0.0, atol=1e-4)
     np.testing.assert_allclose(scaled.std(axis=0), 1.0, rtol=1e-4)
 
@@ -282,10 +294,9 @@ def test_moments_merge_exactly():
 def test_rewards_are_scaled_by_the_deviation_of_discounted_returns():
     rewards = jnp.asarray([[1.0], [2.0], [3.0], [4.0]])
     ends = jnp.asarray([[False], [True], [False], [False]])
-    seen = normalization.Rewards.unseen(1)
-    _, first = normalization.scale_rewards(seen, rewards[:2], ends[:2], 0.5)
-    seen, _ = normalization.scale_rewards(seen, rewards[:2], ends[:2], 0.5)
-    after, second = normalization.scale_rewards(seen, rewards[2:], ends[2:], 0.5)
+    scale = jax.jit(normalization.scale_rewards)
+    seen, first = scale(normalization.Rewards.unseen(1), rewards[:2], ends[:2], 0.5)
+    after, second = scale(seen, rewards[2:], ends[2:], 0.5)
     np.testing.assert_allclose(first[:, 0], [1, 2] / np.std([1, 2.5]), rtol=1e-5)
     np.testing.assert_allclose(second[:, 0], [3, 4] / np.std([1, 2.5, 3, 5.5]), rtol=1e-5)
     np.testing.assert_allclose(after.discounted, [5.5])
@@ -295,19 +306,24 @@ def test_the_convolution_is_a_convolution():
     network = ppo.actor_critic(
         Actions(sizes=(3,)), jax.ShapeDtypeStruct((10, 10, 4), jnp.float32), (8,)
     )
-    grid = jax.random.normal(KEY, (10, 10, 4))
-    params = network.init(KEY, grid)
-    (convolution, (layer,)), heads = params
-    kernel = convolution["kernel"].reshape(3, 3, 4, 16)
-    features = jax.lax.conv_general_dilated(
-        grid[None], kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-    x = jax.nn.relu(features + convolution["bias"]).reshape(-1)
-    hidden = jax.nn.relu(x @ layer["kernel"] + layer["bias"])
-    value = heads["value"][0]
-    expected = hidden @ value["kernel"] + value["bias"]
-    _, outputs = network.apply(params, (), grid[None, None], jnp.zeros((1, 1), bool))
-    np.testing.assert_allclose(outputs.value[0, 0], expected[0], rtol=1e-4, atol=1e-5)
+
+    @jax.jit
+    def values():
+        grid = jax.random.normal(KEY, (10, 10, 4))
+        params = network.init(KEY, grid)
+        (convolution, (layer,)), heads = params
+        kernel = convolution["kernel"].reshape(3, 3, 4, 16)
+        features = jax.lax.conv_general_dilated(
+            grid[None], kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        x = jax.nn.relu(features + convolution["bias"]).reshape(-1)
+        hidden = jax.nn.relu(x @ layer["kernel"] + layer["bias"])
+        value = heads["value"][0]
+        expected = hidden @ value["kernel"] + value["bias"]
+        _, outputs = network.apply(params, (), grid[None, None], jnp.zeros((1, 1), bool))
+        return outputs.value[0, 0], expected[0]
+
+    np.testing.assert_allclose(*values(), rtol=1e-4, atol=1e-5)
 
 
 def test_initial_weights_are_orthogonal_and_the_policy_nearly_uniform():
@@ -315,7 +331,7 @@ def test_initial_weights_are_orthogonal_and_the_policy_nearly_uniform():
         Actions(shape=(2,)), {"a": jnp.zeros((2, 2)), "b": jnp.zeros(3)}, (8, 8)
     )
     observation = {"a": jnp.ones((2, 2)), "b": jnp.ones(3)}
-    _, heads = network.init(KEY, observation)
+    _, heads = jax.tree.map(np.asarray, jax.jit(network.init)(KEY, observation))
     hidden, last = heads["policy"][1]["kernel"], heads["policy"][2]["kernel"]
     np.testing.assert_allclose(hidden.T @ hidden, 2 * np.eye(8), atol=1e-5)
     np.testing.assert_allclose(last.T @ last, 1e-4 * np.eye(2), atol=1e-7)
@@ -332,7 +348,7 @@ def test_the_learning_rate_falls_on_a_line_by_steps():
 
     config = ppo.Config(annealing_steps=10, learning_rate=0.5)
     ppo.make(corridor(), config, optimizer=spy)
-    of = [float(rates[0](jnp.asarray(16 * step + 15))) for step in (0, 1, 5, 10, 11)]
+    of = rates[0](jnp.asarray([0, 1, 5, 10, 11]) * 16 + 15)
     np.testing.assert_allclose(of, [0.5, 0.45, 0.25, 0.0, 0.0], atol=1e-7)
 
 
@@ -381,7 +397,12 @@ def test_a_memory_learns_what_none_can():
     """A bit shown at the beginning is asked for at the end: without a memory, 0 at best."""
     problem = control("MemoryChain-bsuite", memory_length=3)
     config = ppo.Config(
-        learning_rate=3e-3, num_envs=16, rollout_length=16, memory="gru", memory_size=16
+        learning_rate=3e-3,
+        num_envs=16,
+        rollout_length=16,
+        hidden_sizes=(16,),
+        memory="gru",
+        memory_size=16,
     )
     result = run(ppo.make, problem, config, KEY, 60, progress=False)
     assert result.evaluations.episode_return[-1] == 1.0
