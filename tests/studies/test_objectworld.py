@@ -9,7 +9,8 @@ from rlsuite.studies.objectworld import Cell, Sizes
 
 @pytest.fixture(scope="module")
 def report():
-    small = Sizes(demonstrations=(32,), num_seeds=2, num_steps=150)
+    # Whole chunks of steps: a rest would be a program of its own.
+    small = Sizes(demonstrations=(32,), num_seeds=2, num_steps=200)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(objectworld, "QUICK", small)
         return objectworld.STUDY.run(quick=True)
