@@ -21,6 +21,7 @@ from rlsuite.algorithms.decision_diffuser.config import (
     paper,
     released,
 )
+from rlsuite.algorithms.decision_diffuser.online import FineTuning, Pretrained, fine_tuning
 from rlsuite.algorithms.decision_diffuser.planning import Plan, Request, draw_plan, sampler_of
 from rlsuite.algorithms.decision_diffuser.training import Statistics
 
@@ -29,18 +30,21 @@ __all__ = [
     "Config",
     "Denoiser",
     "Evaluation",
+    "FineTuning",
     "Metrics",
     "Model",
     "Parameters",
     "Plan",
     "Planner",
     "Planning",
+    "Pretrained",
     "Request",
     "State",
     "Statistics",
     "Walk",
     "default_network",
     "draw_plan",
+    "fine_tuning",
     "make",
     "paper",
     "planner_of",

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from rlsuite.algorithms.decision_diffuser import planning
 from rlsuite.algorithms.decision_diffuser.config import Config
@@ -125,11 +125,15 @@ class Walk(NamedTuple):
         observations: What was seen before every action, and at the end.
         actions: What was done.
         rewards: What was earned; nothing after an episode's end.
+        real: Whether the episode had not ended before.
+        terminals: Whether it ended for good there.
     """
 
     observations: Float[Array, "episode states n"]
     actions: Float[Array, "episode time m"]
     rewards: Float[Array, "episode time"]
+    real: Bool[Array, "episode time"]
+    terminals: Bool[Array, "episode time"]
 
 
 _EPISODES = Plan(0, 0, None, None, None)  # type: ignore[arg-type]
@@ -160,17 +164,18 @@ def walk(
         one = functools.partial(next_action, config, planner)
         return jax.vmap(one, (0, 0, _EPISODES), (0, _EPISODES))(split(key), seen.observation, plan)
 
-    def move(key: PRNGKeyArray, now: Any, action: Array, over: Array) -> tuple[Any, Any]:
+    def move(key: PRNGKeyArray, now: Any, action: Array, over: Array) -> tuple[Any, Array, Any]:
         state, seen = jax.vmap(control.transition)(split(key), now[0].inner, action)
-        return (state, seen), (over | seen.is_last, jnp.where(over, 0.0, seen.reward))
+        told = (jnp.where(over, 0.0, seen.reward), ~over, seen.is_terminal & ~over)
+        return (state, seen), over | seen.is_last, told
 
     def step(carry: Any, key: PRNGKeyArray) -> tuple[Any, Any]:
         now, action, plan, over = carry
         of_move, of_action = jax.random.split(key)
         observation = now[1].observation
-        now, (over, reward) = move(of_move, now, action, over)
+        now, over, told = move(of_move, now, action, over)
         following, plan = act(of_action, now[1], plan)
-        return (now, following, plan, over), (observation, action, reward)
+        return (now, following, plan, over), (observation, action, *told)
 
     now = jax.vmap(control.reset)(split(of_start))
     first = functools.partial(first_action, config, planner)
@@ -178,6 +183,6 @@ def walk(
     carry: Any = (now, action, plan, jnp.zeros(num_episodes, bool))
     keys = jax.random.split(of_steps, config.evaluation_length)
     last, told = jax.lax.scan(step, carry, keys)
-    observations, actions, rewards = (jnp.moveaxis(x, 0, 1) for x in told)
+    observations, *rest = (jnp.moveaxis(x, 0, 1) for x in told)
     final = last[0][1].observation[:, None]
-    return Walk(jnp.concatenate([observations, final], axis=1), actions, rewards)
+    return Walk(jnp.concatenate([observations, final], axis=1), *rest)

@@ -49,26 +49,31 @@ class Statistics(NamedTuple):
     counts: Int[Array, " step"]
 
 
-def statistics(config: Config, episodes: Episodes) -> Statistics:
+def statistics(
+    config: Config, episodes: Episodes, *, normalizer: Normalizer | None = None
+) -> Statistics:
     """Compute them.
 
     Args:
         config: The hyperparameters.
         episodes: The data.
+        normalizer: The scale of states, where networks know it already; else that of the data.
 
     Returns:
         The statistics.
     """
     returns = recorded.returns_to_go(episodes, config.discount)
     needed = config.duration - config.overhang * config.stride
-    begins = episodes.ends - jnp.arange(episodes.num_steps) >= needed
+    left = episodes.ends - jnp.arange(episodes.num_steps)
+    begins = left >= needed
     if config.return_scale is None:
         low = jnp.min(jnp.where(begins, returns, jnp.inf))
         high = jnp.max(jnp.where(begins, returns, -jnp.inf))
     else:
         low, high = jnp.zeros(()), jnp.asarray(config.return_scale, returns.dtype)
-    scale = _NORMALIZERS[config.model.normalizer].fit(episodes.observations)
-    bound = jnp.max(jnp.abs(scale.normalize(episodes.observations)), axis=0)
+    scale = normalizer or _NORMALIZERS[config.model.normalizer].fit(episodes.observations)
+    sizes = jnp.abs(scale.normalize(episodes.observations))
+    bound = jnp.max(jnp.where(left[:, None] > 0, sizes, 0.0), axis=0)
     return Statistics(scale, bound, returns, low, high, jnp.cumsum(begins))
 
 

@@ -1,0 +1,144 @@
+"""Fine-tuning of a planner: what is kept, what it earns, and that it finds what was never shown."""
+
+import dataclasses
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rlsuite.algorithms import decision_diffuser as dd
+from rlsuite.algorithms.decision_diffuser import online, training
+from rlsuite.core import run
+from rlsuite.data.normalizers import Gaussian
+from rlsuite.envs.episodes import Episode, join, segment, split
+from rlsuite.problems import offline
+from rlsuite.problems.decision_diffuser import ENTRY
+
+KEY = jax.random.key(0)
+CONFIG = ENTRY.problems["point"].config
+WARM = dataclasses.replace(
+    CONFIG, planning=dataclasses.replace(CONFIG.planning, temperature=1.0)
+)  # fmt: skip
+
+
+def recorded():
+    one = Episode(np.arange(8.0).reshape(4, 2), np.ones((3, 1)), np.arange(3.0), labels=[1.0])
+    return join([one, one])
+
+
+def walked(offset=0.0):
+    """Two episodes of at most four steps; the second ends for good after two."""
+    states = offset + 100.0 + jnp.arange(20.0).reshape(2, 5, 2)
+    real = jnp.asarray([[True] * 4, [True, True, False, False]])
+    terminal = jnp.zeros((2, 4), bool).at[1, 1].set(True)
+    rewards = jnp.where(real, jnp.arange(8.0).reshape(2, 4), 0.0)
+    return dd.Walk(states, jnp.full((2, 4, 1), 0.5), rewards, real, terminal)
+
+
+def parts(episodes):
+    """The episodes that have a step."""
+    kept = np.asarray(episodes.lengths) > 0
+    fields = ("starts", "lengths", "labels")
+    return split(episodes._replace(**{name: getattr(episodes, name)[kept] for name in fields}))
+
+
+def test_what_was_walked_lies_beside_what_was_recorded_and_replaces_the_oldest():
+    first = recorded()
+    roomy = online.with_room(first, 4, 4)
+    assert len(parts(roomy)) == 2
+    once = online.put(roomy, walked(), jnp.asarray(2), first)
+    twice = online.put(once, walked(50.0), jnp.asarray(0), first)
+    again = online.put(twice, walked(7.0), jnp.asarray(2), first)
+    assert [len(one.rewards) for one in parts(once)] == [3, 3, 4, 2]
+    found = parts(again)
+    assert [len(one.rewards) for one in found] == [3, 3, 4, 2, 4, 2]
+    for one, other in zip(found[:2], split(first), strict=True):
+        jax.tree.map(np.testing.assert_array_equal, one, other)
+    for number, walk in ((2, walked(50.0)), (4, walked(7.0))):
+        np.testing.assert_array_equal(found[number].observations, walk.observations[0])
+        np.testing.assert_array_equal(found[number].rewards, walk.rewards[0])
+        np.testing.assert_array_equal(found[number + 1].observations, walk.observations[1, :3])
+    assert [one.terminal for one in found] == [False, False, False, True, False, True]
+    # The last state is repeated, and nothing of the next episode is seen.
+    np.testing.assert_array_equal(
+        segment(again, jnp.asarray(6 + 4), 4).states,
+        np.asarray(walked(50.0).observations[1])[[0, 1, 2, 2]],
+    )
+
+
+def test_no_segment_begins_where_nothing_was_walked():
+    first = recorded()
+    episodes = online.put(online.with_room(first, 4, 4), walked(), jnp.asarray(0), first)
+    config = dataclasses.replace(CONFIG, horizon=3, overhang=0)
+    computed = training.statistics(config, episodes, normalizer=Gaussian.fit(first.observations))
+    begins = np.diff(np.asarray(computed.counts), prepend=0)
+    # Three states are two steps: two segments of three steps, three of four, one of two.
+    assert np.flatnonzero(begins).tolist() == [0, 1, 3, 4, 6, 7, 8, 10]
+    np.testing.assert_allclose(computed.normalizer.mean, first.observations.mean(axis=0))
+
+
+def test_surprise_is_added_to_what_was_earned():
+    first = recorded()
+    episodes = online.put(online.with_room(first, 4, 4), walked(), jnp.asarray(0), first)
+    config = dd.FineTuning(references=3, neighbour=1, episodes=2, capacity=4)
+    scale = Gaussian.fit(first.observations)
+    add = functools.partial(online.surprised, config, episodes, scale)
+    np.testing.assert_array_equal(add(jnp.asarray(0.0), KEY).rewards, episodes.rewards)
+    extra = np.asarray(add(jnp.asarray(2.0), KEY).rewards - episodes.rewards)
+    real = np.asarray(episodes.ends) > np.arange(episodes.num_steps)
+    assert np.all(extra[~real] == 0)
+    states = np.asarray(scale.normalize(episodes.next_observations))[real]
+    apart = np.maximum(np.linalg.norm(states[:, None] - states, axis=-1), 1e-6)
+    # Which three states stand for all is the key's choice; one choice explains everything. With
+    # the nearest of three in the plane, psi(3) - psi(1) is 1.5.
+    choices = itertools.combinations_with_replacement(range(len(states)), 3)
+    surprises = (
+        1.5 + np.log(np.pi) + 2 * np.log(apart[:, choice].min(axis=1)) for choice in choices
+    )
+    assert any(np.allclose(extra[real], 2 * surprise, rtol=1e-3) for surprise in surprises)
+
+
+@functools.cache
+def sideways():
+    """A planner that was shown two ways, none of which leads to the goal."""
+    rng, side = np.random.default_rng(0), np.asarray([-0.3, 0.4])
+    shown = [offline._episode(rng, side if n % 2 else -side, 0.4) for n in range(200)]
+    problem = dataclasses.replace(offline.point(0.5), episodes=join(shown))
+    trained = run(dd.make, problem, CONFIG, KEY, 500, progress=False)
+    return dd.Pretrained(problem, trained.state), float(trained.evaluations.score[-1])
+
+
+def tuned(num_steps, **changes):
+    config = dd.FineTuning(planner=WARM, references=128, **changes)
+    start, _ = sideways()
+    return run(dd.fine_tuning, start, config, KEY, num_steps, evaluate_every=25, progress=False)
+
+
+def test_what_was_never_shown_is_found():
+    _, before = sideways()
+    result = tuned(50, multiplier=0.1, entropy=-3.0)
+    assert before < 0
+    assert result.evaluations.score[-1] > 15
+    short = np.clip(-3.0 - np.asarray(result.metrics.entropy), -1, 1)
+    assert np.mean(short) < -0.3
+    multipliers = 0.1 * np.exp(0.1 * np.cumsum(short))
+    np.testing.assert_allclose(result.metrics.multiplier, multipliers, rtol=1e-3)
+    assert int(result.state.walked) == 50 * 16
+    assert np.all(result.state.episodes.lengths > 0)
+
+
+def test_what_is_refused():
+    for changes, message in (
+        ({"capacity": 20}, "'capacity' is 20; allowed: a multiple of 'episodes', 16"),
+        ({"planner": dd.Config(conditions=("label",))}, "'conditions' is .*; allowed: with 'ret"),
+        ({"neighbour": 40, "references": 30}, "'neighbour' is 40; allowed: at most 30"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            dd.FineTuning(**changes)
+    start, _ = sideways()
+    blind = dataclasses.replace(start, offline=dataclasses.replace(start.offline, control=None))
+    with pytest.raises(ValueError, match=r"offline.control is None; allowed: an environment"):
+        dd.fine_tuning(blind, dd.FineTuning(planner=CONFIG))

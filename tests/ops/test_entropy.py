@@ -1,0 +1,59 @@
+"""Entropies of samples against those of the laws that they are drawn from."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from rlsuite.ops.entropy import entropy, surprise
+
+RNG = np.random.default_rng(0)
+NORMAL = RNG.normal(size=(1500, 3))
+
+
+@pytest.mark.parametrize("neighbour", [1, 4])
+def test_a_normal_law_has_its_own_entropy(neighbour):
+    mix = np.asarray([[2.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.0, -0.3, 0.5]])
+    exact = stats.multivariate_normal(cov=mix @ mix.T).entropy()
+    found = jax.jit(entropy, static_argnames="neighbour")(
+        jnp.asarray(NORMAL @ mix.T), neighbour=neighbour
+    )
+    np.testing.assert_allclose(found, exact, atol=0.1)
+
+
+def test_it_is_the_explicit_sum():
+    points = RNG.uniform(size=(7, 2))
+    apart = np.linalg.norm(points[:, None] - points, axis=-1)
+    third = np.sort(apart, axis=1)[:, 3]  # The first is the point itself.
+    digamma = lambda n: -np.euler_gamma + sum(1 / i for i in range(1, n))  # noqa: E731
+    wanted = digamma(7) - digamma(3) + np.log(np.pi) + 2 * np.log(third).mean()
+    np.testing.assert_allclose(entropy(jnp.asarray(points)), wanted, rtol=1e-5)
+    more = jnp.concatenate([jnp.asarray(points), jnp.zeros((5, 2))])
+    np.testing.assert_allclose(entropy(more, where=jnp.arange(12) < 7), wanted, rtol=1e-5)
+
+
+def test_scaling_adds_logarithms_and_equal_points_stay_finite():
+    points = jnp.asarray(NORMAL[:50])
+    np.testing.assert_allclose(entropy(4 * points) - entropy(points), 3 * np.log(4), rtol=1e-4)
+    assert np.isfinite(entropy(jnp.zeros((9, 2))))
+
+
+def test_what_lies_far_away_surprises_by_its_density():
+    others = jnp.asarray(NORMAL)
+    points = jnp.asarray([[0.0, 0.0, 0.0], [1.0, 1.0, 0.0], [2.0, 1.0, -1.0]])
+    exact = -stats.norm.logpdf(np.asarray(points)).sum(axis=1)
+    np.testing.assert_allclose(surprise(points, others, neighbour=10), exact, atol=0.6)
+    half = jnp.arange(len(NORMAL)) < 700
+    np.testing.assert_allclose(
+        surprise(points, others, neighbour=10, where=half),
+        surprise(points, others[:700], neighbour=10),
+        rtol=1e-5,
+    )
+
+
+def test_neighbours_are_counted():
+    with pytest.raises(ValueError, match="neighbour is 3; allowed: from 1 to 2"):
+        entropy(jnp.zeros((3, 2)))
+    with pytest.raises(ValueError, match="neighbour is 0; allowed: from 1 to 4"):
+        surprise(jnp.zeros((3, 2)), jnp.ones((4, 2)), neighbour=0)
