@@ -1,5 +1,7 @@
 """Recurrent cells against their equations, and episodes within sequences."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +16,7 @@ cells = pytest.mark.parametrize("cell", [make(5) for make in CELLS.values()], id
 def sequence(cell, length=7, batch=(3,)):
     of_params, of_inputs = jax.random.split(jax.random.key(0))
     inputs = jax.random.normal(of_inputs, (length, *batch, 2))
-    return cell.init(of_params, inputs[0]), inputs
+    return jax.jit(cell.init)(of_params, inputs[0]), inputs
 
 
 def sigmoid(x):
@@ -58,12 +60,15 @@ def test_an_unrolled_sequence_is_its_episodes_one_by_one(cell):
     params, inputs = sequence(cell)
     is_first = jnp.zeros((7, 3), bool).at[[0, 4, 3], [1, 1, 2]].set(True)
     memory = jax.tree.map(lambda leaf: leaf + 0.5, cell.initial((3,)))
-    last, outputs = unroll(cell, params, memory, inputs, is_first)
+    last, outputs = jax.tree.map(
+        np.asarray, jax.jit(functools.partial(unroll, cell))(params, memory, inputs, is_first)
+    )
+    inputs, memory, step = np.asarray(inputs), jax.tree.map(np.asarray, memory), jax.jit(cell.apply)
 
     def alone(index, start, stop, carry):
         found = []
         for t in range(start, stop):
-            carry, output = cell.apply(params, carry, inputs[t, index])
+            carry, output = step(params, carry, inputs[t, index])
             found.append(output)
         return carry, np.stack(found)
 
@@ -94,7 +99,7 @@ def test_no_gradient_crosses_a_beginning(cell):
     def late(inputs):
         return jnp.sum(unroll(cell, params, cell.initial(()), inputs, is_first)[1][4:])
 
-    slopes = np.abs(jax.grad(late)(inputs)).sum(axis=1)
+    slopes = np.abs(jax.jit(jax.grad(late))(inputs)).sum(axis=1)
     assert np.all(slopes[:4] == 0)
     assert np.all(slopes[4:] > 0)
 
