@@ -98,8 +98,7 @@ def chain_values(tau):
 
 def iql_state(networks, config, optimizers):
     params = iql.Params(*(net.init(jax.random.key(0), None) for net in networks))
-    states = tuple(rule.init(part) for rule, part in zip(optimizers, params, strict=True))
-    return iql.State(params, params.critic, states, PLAIN)
+    return iql.State(params, params.critic, optimizers_of(optimizers, params), PLAIN)
 
 
 @pytest.mark.parametrize("tau", [0.3, 0.9])
@@ -142,7 +141,8 @@ def test_a_step_of_iql_is_that_of_its_equations(exact):
     params = iql.Params(*(jnp.asarray(x) for x in (policy, critic, value)))
     optimizers = iql.Params(*(optax.sgd(rate) for rate in (0.1, 0.2, 0.3)))
     state = iql.State(params, jnp.asarray(target), optimizers_of(optimizers, params), PLAIN)
-    state, told = iql.update(TABLES, optimizers, config, state, chain())
+    step = jax.jit(lambda state, batch: iql.update(TABLES, optimizers, config, state, batch))
+    state, told = step(state, chain())
 
     at = np.asarray(place(chain().actions))
     advantage = target.min(axis=0)[WHERE, at] - value[WHERE]
@@ -330,11 +330,14 @@ def test_the_policy_follows_entropy_and_the_lesser_critic(exact):
     batch = batch._replace(next_observations=batch.observations)
     u = np.linspace(-12.0, 12.0, 200_001)
 
+    @jax.jit
+    def entropy(loc):
+        return TanhNormal(loc * jnp.ones(1), jnp.full(1, 0.9)).entropy()
+
     def expected(loc):
         density = scipy.stats.norm.pdf(u, loc, 0.9)
         worth = np.minimum(2 * np.tanh(u), 3 * np.tanh(u))
-        entropy = TanhNormal(jnp.asarray([loc]), jnp.asarray([0.9])).entropy()
-        return -temperature * float(entropy) - np.trapezoid(density * worth, u)
+        return -temperature * float(entropy(loc)) - np.trapezoid(density * worth, u)
 
     @jax.jit
     @jax.grad
@@ -347,8 +350,7 @@ def test_the_policy_follows_entropy_and_the_lesser_critic(exact):
     found = slopes(cql.Params(jnp.zeros(2), jnp.asarray([2.0, 3.0]), *logs))
     slope = (expected(1.0 + 1e-4) - expected(1.0 - 1e-4)) / 2e-4
     np.testing.assert_allclose(found.policy[0], slope, atol=0.02)
-    entropy = TanhNormal(jnp.ones(1), jnp.full(1, 0.9)).entropy()
-    np.testing.assert_allclose(found.log_temperature, entropy + 1, atol=0.02)
+    np.testing.assert_allclose(found.log_temperature, entropy(1.0) + 1, atol=0.02)
 
 
 # Imitation, data and shapes
@@ -362,7 +364,12 @@ def test_behaviour_cloning_is_least_squares(exact):
         lambda key, x: jnp.zeros((3, 2)), lambda w, x: DiagonalNormal(x @ w, jnp.ones(2))
     )
     batch = Transitions(*(jnp.asarray(x) for x in (seen, done)), *3 * (jnp.zeros(50),))
-    slope = jax.grad(lambda w: behaviour_cloning.loss(policy, behaviour_cloning.Params(w), batch))
+
+    @jax.jit
+    @jax.grad
+    def slope(w):
+        return behaviour_cloning.loss(policy, behaviour_cloning.Params(w), batch)
+
     np.testing.assert_allclose(slope(jnp.asarray(solution)), 0.0, atol=1e-14)
     assert np.abs(slope(jnp.asarray(solution) + 0.01)).min() > 1e-4
 
