@@ -1,5 +1,7 @@
 """The recurrent state-space model, against plain NumPy, and DreamerV3's sizes."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,9 +35,12 @@ def test_the_recurrence_is_the_papers():
     deter, stoch, action = (rng.normal(size=(5, n)).astype(np.float32) for n in (6, 6, 2))
     action[0] = [3.0, -0.5]
     latent = Latent(jnp.asarray(deter), jnp.asarray(stoch))
-    params = rssm.init(KEY, latent, jnp.asarray(action), jnp.zeros((5, 3)))
-    params = jax.tree.map(lambda x: x + 0.1 * rng.normal(size=x.shape).astype(np.float32), params)
-    p = jax.tree.map(np.asarray, params)["params"]
+    params = jax.jit(rssm.init)(KEY, latent, jnp.asarray(action), jnp.zeros((5, 3)))
+    params = jax.tree.map(
+        lambda x: np.asarray(x) + 0.1 * rng.normal(size=x.shape).astype(np.float32), params
+    )
+    recur = jax.jit(functools.partial(rssm.apply, method="recur"))
+    out, p = np.asarray(recur(params, latent, jnp.asarray(action))), params["params"]
     scaled = action / np.maximum(1, np.abs(action))
     shared = []
     for i, x in enumerate((deter, stoch, scaled)):
@@ -60,8 +65,7 @@ def test_the_recurrence_is_the_papers():
         candidate = np.tanh(sigmoid(reset) * candidate)
         update = sigmoid(update - 1)
         expected = update * candidate + (1 - update) * deter[:, own]
-        found = rssm.apply(params, latent, jnp.asarray(action), method="recur")[:, own]
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(out[:, own], expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -77,24 +81,30 @@ def test_size1m_has_as_many_parameters_as_upstream(size, actions, expected):
 def test_blocks_do_not_mix_and_share_what_is_shared():
     layer = BlockDense(6, 3)
     own, shared = jnp.arange(9.0), jnp.ones(2)
-    params = layer.init(KEY, own, shared)
-    slopes = jax.jacobian(lambda x: layer.apply(params, x, shared))(own)
+
+    @jax.jit
+    def jacobians():
+        params = layer.init(KEY, own, shared)
+        return jax.jacobian(lambda *given: layer.apply(params, *given), (0, 1))(own, shared)
+
+    slopes, of_shared = jax.tree.map(np.asarray, jacobians())
     blocks = np.kron(np.eye(3), np.ones((2, 3))) > 0
-    np.testing.assert_array_equal(np.asarray(slopes) != 0, blocks)
-    assert np.all(np.asarray(jax.jacobian(lambda x: layer.apply(params, own, x))(shared)) != 0)
+    np.testing.assert_array_equal(slopes != 0, blocks)
+    assert np.all(of_shared != 0)
 
 
 def test_layers():
     x = jnp.asarray([[3.0, 4.0]])
     normed = RMSNorm(epsilon=0.0).apply({"params": {"gain": jnp.asarray([1.0, 2.0])}}, x)
     np.testing.assert_allclose(normed, [[3 / np.sqrt(12.5), 8 / np.sqrt(12.5)]], rtol=1e-6)
-    params = MLP(1, 400, 300).init(KEY, jnp.zeros(200))["params"]
+    params = jax.jit(MLP(1, 400, 300).init)(KEY, jnp.zeros(200))["params"]
     for layer, inputs in ("Dense_0", 200), ("Dense_1", 400):
         kernel = np.asarray(params[layer]["kernel"])
         np.testing.assert_allclose(kernel.std(), inputs**-0.5, rtol=0.02)
         # Truncated at two deviations of the normal it is cut from.
         assert np.abs(kernel).max() < 2.28 * inputs**-0.5
-    assert not np.any(MLP(0, 1, 3, 0.0).init(KEY, jnp.ones(2))["params"]["Dense_0"]["kernel"])
+    last = jax.jit(MLP(0, 1, 3, 0.0).init)(KEY, jnp.ones(2))["params"]["Dense_0"]
+    assert not np.any(last["kernel"])
 
 
 def test_latents_are_categories_or_normal():
