@@ -90,13 +90,22 @@ def test_random_actions_are_held_and_no_episode_is_mixed():
 
 def test_a_frozen_model_without_noise_follows_its_modes_and_clips_actions():
     world = world_of(PENDULUM, SMALL.model)
-    params = world.init(jax.random.key(0))
     state, action = jnp.asarray([1.0, 0.0, 0.5]), jnp.asarray([3.0])
-    own = world.dynamics.transition(params, jax.random.key(1), state, jnp.ones(1))
-    for noise in (0.0, 1.0):
-        frozen = models.frozen(world, params, PENDULUM.actions, noise)
-        following = frozen.dynamics.transition({}, jax.random.key(1), state, action)
-        draws = jax.vmap(following.sample)(jax.random.split(jax.random.key(2), 4000))
+
+    @jax.jit
+    def transitions():
+        params = world.init(jax.random.key(0))
+        keys = jax.random.split(jax.random.key(2), 4000)
+        draws = []
+        for noise in (0.0, 1.0):
+            frozen = models.frozen(world, params, PENDULUM.actions, noise)
+            following = frozen.dynamics.transition({}, jax.random.key(1), state, action)
+            draws.append(jax.vmap(following.sample)(keys))
+        own = world.dynamics.transition(params, jax.random.key(1), state, jnp.ones(1))
+        return own, draws
+
+    own, both = jax.tree.map(lambda x: np.asarray(x, float), transitions())
+    for noise, draws in zip((0.0, 1.0), both, strict=True):
         np.testing.assert_allclose(draws.std(axis=0), noise * own.scale, rtol=0.06, atol=1e-6)
         np.testing.assert_allclose(draws.mean(axis=0), own.loc, atol=0.05)
 
@@ -196,7 +205,7 @@ def test_errors_of_known_predictions():
 
 def test_an_open_loop_prediction_sees_its_context_and_then_only_actions():
     world = perfect_world()
-    data = models.collect(PENDULUM, jax.random.key(3), 30, 4).rows
+    data = jax.jit(lambda key: models.collect(PENDULUM, key, 30, 4).rows)(jax.random.key(3))
     rows = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), data)
 
     def infer(params, key, before, actions, timesteps, stored):
@@ -204,7 +213,8 @@ def test_an_open_loop_prediction_sees_its_context_and_then_only_actions():
 
     blind = rows.timestep.observation.at[:, 5:].set(jnp.nan)
     told = rows._replace(timestep=rows.timestep._replace(observation=blind))
-    seen = open_loop.predict(world._replace(infer=infer), {}, jax.random.key(0), told)
+    predict = jax.jit(lambda *given: open_loop.predict(world._replace(infer=infer), {}, *given))
+    seen = predict(jax.random.key(0), told)
     np.testing.assert_allclose(seen, rows.timestep.observation, atol=2e-3)
 
 
