@@ -10,7 +10,10 @@ import pytest
 # Three quarters of the tests' time was XLA's compiling. With these it takes less than half as long,
 # and what is compiled runs as fast. Users' own settings, everything by default, are what the
 # benchmarks run with.
-COMPILING = "--xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false"
+COMPILING = (
+    "--xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false "
+    "--xla_cpu_parallel_codegen_split_count=1"
+)
 os.environ["XLA_FLAGS"] = f"{COMPILING} {os.environ.get('XLA_FLAGS', '')}".strip()
 
 MAPPINGS = Path("/proc/self/maps")

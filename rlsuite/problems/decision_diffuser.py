@@ -1,4 +1,4 @@
-"""Problems for planning by diffusion: constraints on a ring, and a probe."""
+"""Problems for planning by diffusion: constraints, skills, mazes, and a probe."""
 
 import itertools
 from collections.abc import Callable
@@ -111,6 +111,25 @@ def tower(*blocks: int, guidance: float) -> Callable[[Any], Request]:
     return request
 
 
+_GAIT = Config(
+    learning_rate=5e-4,
+    batch_size=64,
+    horizon=40,
+    conditions=("label",),
+    evaluation_episodes=8,
+    evaluation_length=250,
+    planning=Planning(sampler="dpm-solver", sampling_steps=10, guidance=1.5, replan_every=10),
+)
+
+
+def _gait() -> Offline:
+    from rlsuite.envs import gait
+
+    shown = gait.demonstrations(jax.random.key(0), 600)
+    trots = np.asarray(shown.rewards).reshape(-1, gait.STEPS)[2::3].sum(axis=1)
+    return offline("gait", shown, gait.gait(), expert_return=float(np.mean(trots)))
+
+
 _MAZES = {"umaze": (32, 4), "medium": (32, 8), "large": (48, 8)}
 """The horizon of a plan, and the time steps between its states."""
 
@@ -160,6 +179,16 @@ ENTRY = Entry(
             config=_STACKING,
             callables={"request": tower(0, 1, 2, guidance=_STACKING.planning.guidance)},
             summary="three blocks become a tower; only pairs were ever stacked",
+            score="score",
+            higher_is_better=True,
+            baselines=lambda _: {"random": 0.0, "optimal": 100.0},
+        ),
+        "gait": Problem(
+            build=_gait,
+            num_steps=5000,
+            config=_GAIT,
+            callables={"request": together(jnp.eye(3)[2:], _GAIT.planning.guidance)},
+            summary="four legs trot, as they were shown beside bounding and pacing",
             score="score",
             higher_is_better=True,
             baselines=lambda _: {"random": 0.0, "optimal": 100.0},

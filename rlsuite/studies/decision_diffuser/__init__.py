@@ -5,5 +5,6 @@
 ``mazes``        returns, beside IQL, CQL and behaviour cloning
 ``ring``         two constraints: alone, together, negated; sweeps; samplers
 ``stacking``     constraints on blocks, towers that were never shown
+``skills``       gaits, alone and two at once
 ===============  =========================================================
 """

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from rlsuite.io.reports import Report
 from rlsuite.io.stages import Stages
 from rlsuite.registry import Study
-from rlsuite.studies.decision_diffuser import mazes, ring, stacking
+from rlsuite.studies.decision_diffuser import mazes, ring, skills, stacking
 
 
 class Sizes(NamedTuple):
@@ -15,11 +15,13 @@ class Sizes(NamedTuple):
         mazes: Of the returns in mazes.
         ring: Of the constraints on a ring.
         stacking: Of the constraints on blocks.
+        skills: Of the gaits.
     """
 
     mazes: mazes.Sizes
     ring: ring.Sizes
     stacking: stacking.Sizes
+    skills: skills.Sizes
 
 
 FULL = Sizes(
@@ -28,11 +30,13 @@ FULL = Sizes(
         5000, 5, 1000, 250, (0.5, 1.0, 1.5, 2.0, 3.0), (0.0, 0.25, 0.5, 1.0), tuple(ring.SAMPLERS)
     ),
     stacking=stacking.Sizes(20_000, 5, 25, 12),
+    skills=skills.Sizes(5000, 5, 20),
 )
 QUICK = Sizes(
     mazes=mazes.Sizes(("umaze",), 1, 0.03),
     ring=ring.Sizes(1000, 1, 100, 32, (1.0, 1.5), (0.5, 1.0), ("DPM-Solver++, 5 steps",)),
     stacking=stacking.Sizes(200, 1, 2, 2),
+    skills=skills.Sizes(150, 1, 2),
 )
 
 
@@ -60,6 +64,7 @@ def study(
             mazes.section(sizes.mazes, num_seeds, stages),
             ring.section(sizes.ring, num_seeds, stages),
             stacking.section(sizes.stacking, num_seeds, stages),
+            skills.section(sizes.skills, num_seeds, stages),
         ],
     )
 
