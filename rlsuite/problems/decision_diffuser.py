@@ -1,5 +1,6 @@
 """Problems for planning by diffusion: constraints, skills, mazes, and a probe."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from rlsuite.algorithms.decision_diffuser import Config, Model, Planning, Reques
 from rlsuite.data.offline import Offline, offline
 from rlsuite.problems import mazes
 from rlsuite.problems.offline import POINT_LENGTH, problem_of
+from rlsuite.problems.slippery_point import LENGTH, slippery_point, to_the_goal
 from rlsuite.registry import Entry, Problem
 
 _RING = Config(
@@ -23,7 +25,7 @@ _RING = Config(
     conditions=("label",),
     evaluation_episodes=32,
     evaluation_length=49,
-    model=Model(channels=16, multiples=(1, 2, 4)),
+    model=Model(channels=16, prediction="data"),
     planning=Planning(
         sampler="dpm-solver", sampling_steps=10, guidance=1.5, replan_every=8, temperature=0.5
     ),
@@ -42,6 +44,17 @@ _POINT = Config(
     evaluation_length=POINT_LENGTH,
     model=Model(kind="mlp", channels=64, inverse_units=32, diffusion_steps=20),
     planning=Planning(sampler="ddim", sampling_steps=5, temperature=0.25),
+)
+
+
+_SLIPPERY = dataclasses.replace(
+    _POINT,
+    horizon=8,
+    overhang=6,
+    conditions=("state",),
+    reach=7,
+    evaluation_episodes=64,
+    evaluation_length=LENGTH,
 )
 
 
@@ -71,7 +84,7 @@ def _ring() -> Offline:
 
 
 _STACKING = Config(
-    learning_rate=5e-4,
+    learning_rate=1e-3,
     batch_size=64,
     horizon=32,
     stride=4,
@@ -79,6 +92,7 @@ _STACKING = Config(
     conditions=("label",),
     evaluation_episodes=32,
     evaluation_length=127,
+    model=Model(prediction="data"),
     planning=Planning(sampler="dpm-solver", sampling_steps=10, guidance=1.5, replan_every=8),
 )
 
@@ -112,12 +126,13 @@ def tower(*blocks: int, guidance: float) -> Callable[[Any], Request]:
 
 
 _GAIT = Config(
-    learning_rate=5e-4,
+    learning_rate=1e-3,
     batch_size=64,
     horizon=40,
     conditions=("label",),
     evaluation_episodes=8,
     evaluation_length=250,
+    model=Model(channels=16, prediction="data"),
     planning=Planning(sampler="dpm-solver", sampling_steps=10, guidance=1.5, replan_every=10),
 )
 
@@ -137,7 +152,7 @@ _MAZES = {"umaze": (32, 4), "medium": (32, 8), "large": (48, 8)}
 def _maze(name: str) -> Config:
     horizon, stride = _MAZES[name]
     return Config(
-        learning_rate=5e-4,
+        learning_rate=1e-3,
         batch_size=64,
         horizon=horizon,
         stride=stride,
@@ -146,6 +161,7 @@ def _maze(name: str) -> Config:
         conditions=(),
         evaluation_episodes=20,
         evaluation_length=mazes.LENGTHS[name],
+        model=Model(prediction="data"),
         planning=Planning(sampler="dpm-solver", sampling_steps=10, replan_every=2 * stride),
     )
 
@@ -189,6 +205,16 @@ ENTRY = Entry(
             config=_GAIT,
             callables={"request": together(jnp.eye(3)[2:], _GAIT.planning.guidance)},
             summary="four legs trot, as they were shown beside bounding and pacing",
+            score="score",
+            higher_is_better=True,
+            baselines=lambda _: {"random": 0.0, "optimal": 100.0},
+        ),
+        "slippery-point": Problem(
+            build=lambda: slippery_point(0.2),
+            num_steps=1000,
+            config=_SLIPPERY,
+            callables={"request": to_the_goal(_SLIPPERY.planning.guidance)},
+            summary="a point is moved to a state to come, where a fifth of actions are random ones",
             score="score",
             higher_is_better=True,
             baselines=lambda _: {"random": 0.0, "optimal": 100.0},

@@ -358,6 +358,24 @@ def test_a_goal_ends_the_plan():
     np.testing.assert_array_equal(np.asarray(known.values)[np.asarray(known.where)], [1.0, 7.0])
 
 
+def test_states_are_asked_for_in_the_data_s_units():
+    """Of a return, a label and a state, only the state is put on the network's scale."""
+    computed = training.statistics(SMALL, EPISODES)
+    nothing = dd.Parameters(None, None)
+    state = dd.State(nothing, nothing, None, jnp.zeros((), int), computed)
+    asked = dd.Request(jnp.asarray([[1.0, 7.0, 0.5, -2.0], [0.0, 3.0, 1.0, 4.0]]), jnp.ones(2))
+    for conditions, order in ((SMALL.conditions, [0, 1, 2, 3]), (("state", "label"), [2, 3, 1])):
+        config = dataclasses.replace(SMALL, conditions=conditions)
+        request = asked._replace(conditions=asked.conditions[:, jnp.asarray(order)])
+        planner = dd.planner_of(
+            offline("some", EPISODES), config, state, request=lambda _, it=request: it
+        )
+        wanted = np.array(request.conditions)
+        place = slice(2, 4) if len(order) == 4 else slice(0, 2)
+        wanted[:, place] = computed.normalizer.normalize(jnp.asarray(wanted[:, place]))
+        np.testing.assert_allclose(planner.request(None).conditions, wanted, rtol=1e-6)
+
+
 PROBE = ENTRY.problems[ENTRY.probe]
 
 

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rlsuite.algorithms import decision_diffuser as dd
-from rlsuite.envs import block_stacking
+from rlsuite.envs import block_stacking, gait
 from rlsuite.io.stages import Stages
 from rlsuite.studies import summaries
-from rlsuite.studies.decision_diffuser import mazes, ring, stacking
+from rlsuite.studies.decision_diffuser import mazes, ring, skills, stacking, stochastic
 
 
 def small(problem, **changes):
@@ -121,3 +121,32 @@ def test_a_method_is_scored_where_it_is_named(monkeypatch, tmp_path):
         assert cells(section.tables[0])[1][1] == summaries.text_of(kept["scores"])
         assert kept["scores"].shape == (2,)
     assert [picture.kind for picture in section.pictures] == ["png", "gif"]
+
+
+def test_frames_are_recognised_and_skills_asked_for(monkeypatch):
+    """Demonstrations show their own gait in every frame that counts; who does nothing, any."""
+    shown = gait.demonstrations(jax.random.key(0), 3).observations.reshape(3, 1, gait.STEPS, 13)
+    np.testing.assert_allclose(skills.recognised(shown), np.eye(3, 4), atol=0.02)
+    monkeypatch.setattr(skills, "PROBLEM", small(skills.PROBLEM, evaluation_length=30, horizon=8))
+    section = skills.section(skills.Sizes(1, 2, 2), None, Stages())
+    rows = cells(section.tables[0])
+    assert [row[0] for row in rows] == list(skills.REQUESTS)
+    for row in rows:
+        middles = [float(cell.split(" ")[0]) for cell in row[1:]]
+        np.testing.assert_allclose(sum(middles), 100, atol=0.2)
+    assert [picture.kind for picture in section.pictures] == ["png", "gif"]
+
+
+def test_on_slippery_ground_the_three_ways_differ_in_what_they_ask(monkeypatch, tmp_path):
+    monkeypatch.setattr(
+        stochastic, "PROBLEM", small(stochastic.PROBLEM, evaluation_episodes=2, overhang=6)
+    )
+    sizes = stochastic.Sizes(2, 2, (0.5,))
+    ways = stochastic.ways()
+    asked = {name: (way.config.conditions, way.config.goal) for name, way in ways.items()}
+    assert list(asked.values()) == [(("return",), False), ((), True), (("state",), False)]
+    section = stochastic.section(sizes, None, Stages(tmp_path))
+    rows = cells(section.tables[0])
+    assert [row[0] for row in rows] == list(asked)
+    kept = [np.load(path)["scores"] for path in tmp_path.rglob("*.npz")]
+    assert sorted(map(summaries.text_of, kept)) == sorted(row[1] for row in rows)

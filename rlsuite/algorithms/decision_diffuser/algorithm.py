@@ -270,11 +270,12 @@ def planner_of(
         The planner.
     """
     inverse = InverseDynamics(problem.episodes.actions.shape[-1], config.model.inverse_units)
+    asked = request or functools.partial(_best, config)
     return Planner(
         draw=_drawing(config, network or default_network(config), state),
         act=functools.partial(inverse.apply, state.average.inverse),
         normalizer=state.statistics.normalizer,
-        request=request or functools.partial(_best, config),
+        request=lambda observation: _on_scale(config, state.statistics, asked(observation)),
         goal=goal,
     )
 
@@ -325,8 +326,23 @@ def plans(
     if known is None:
         known = diffusion.Known(jnp.zeros(shape, bool), jnp.zeros(shape))
     fixed = diffusion.Known(known.where, scale.normalize(known.values))
-    drawn = jax.vmap(lambda key: draw(key, fixed, request))(jax.random.split(key, count))
+    asked = _on_scale(config, state.statistics, request)
+    drawn = jax.vmap(lambda key: draw(key, fixed, asked))(jax.random.split(key, count))
     return scale.denormalize(drawn)
+
+
+def _on_scale(config: Config, computed: Statistics, request: Request) -> Request:
+    """A request whose states are normalised, as the network is told them."""
+    if "state" not in config.conditions:
+        return request
+    size, width = computed.bound.shape[0], request.conditions.shape[-1]
+    sizes = {"return": 1, "state": size}
+    sizes["label"] = width - sum(sizes[name] for name in config.conditions if name != "label")
+    before = config.conditions[: config.conditions.index("state")]
+    begin = sum(sizes[name] for name in before)
+    place = jnp.s_[:, begin : begin + size]
+    states = computed.normalizer.normalize(request.conditions[place])
+    return request._replace(conditions=request.conditions.at[place].set(states))
 
 
 def _best(config: Config, observation: Any) -> Request:

@@ -36,7 +36,8 @@ class Request(NamedTuple):
     """What is asked of a plan.
 
     Attributes:
-        conditions: y_i.
+        conditions: y_i; the parts that ``Config.conditions`` names, one after another, states in
+            the data's units.
         weights: w_i; ω for one that is to hold.
     """
 

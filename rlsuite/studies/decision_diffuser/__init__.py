@@ -6,5 +6,6 @@
 ``ring``         two constraints: alone, together, negated; sweeps; samplers
 ``stacking``     constraints on blocks, towers that were never shown
 ``skills``       gaits, alone and two at once
+``stochastic``   what to ask for where actions slip
 ===============  =========================================================
 """

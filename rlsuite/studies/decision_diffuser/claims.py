@@ -5,7 +5,7 @@ from typing import NamedTuple
 from rlsuite.io.reports import Report
 from rlsuite.io.stages import Stages
 from rlsuite.registry import Study
-from rlsuite.studies.decision_diffuser import mazes, ring, skills, stacking
+from rlsuite.studies.decision_diffuser import mazes, ring, skills, stacking, stochastic
 
 
 class Sizes(NamedTuple):
@@ -16,12 +16,14 @@ class Sizes(NamedTuple):
         ring: Of the constraints on a ring.
         stacking: Of the constraints on blocks.
         skills: Of the gaits.
+        stochastic: Of slippery ground.
     """
 
     mazes: mazes.Sizes
     ring: ring.Sizes
     stacking: stacking.Sizes
     skills: skills.Sizes
+    stochastic: stochastic.Sizes
 
 
 FULL = Sizes(
@@ -31,12 +33,14 @@ FULL = Sizes(
     ),
     stacking=stacking.Sizes(20_000, 5, 25, 12),
     skills=skills.Sizes(5000, 5, 20),
+    stochastic=stochastic.Sizes(1000, 10, (0.0, 0.1, 0.2, 0.3, 0.4)),
 )
 QUICK = Sizes(
     mazes=mazes.Sizes(("umaze",), 1, 0.03),
     ring=ring.Sizes(1000, 1, 100, 32, (1.0, 1.5), (0.5, 1.0), ("DPM-Solver++, 5 steps",)),
     stacking=stacking.Sizes(200, 1, 2, 2),
     skills=skills.Sizes(150, 1, 2),
+    stochastic=stochastic.Sizes(300, 2, (0.2,)),
 )
 
 
@@ -65,6 +69,7 @@ def study(
             ring.section(sizes.ring, num_seeds, stages),
             stacking.section(sizes.stacking, num_seeds, stages),
             skills.section(sizes.skills, num_seeds, stages),
+            stochastic.section(sizes.stochastic, num_seeds, stages),
         ],
     )
 
