@@ -5,6 +5,7 @@ Actions lie within [−1, 1], observations are vectors, and an episode is cut of
 two environments of a class, so these are equal and share their compiled programs.
 """
 
+import abc
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from gymnax.environments import environment, spaces
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 
-class VectorEnvironment(environment.Environment[Any, Any]):
+class VectorEnvironment(environment.Environment[Any, Any], abc.ABC):
     """The common part.
 
     Attributes:
@@ -29,6 +30,7 @@ class VectorEnvironment(environment.Environment[Any, Any]):
     def __hash__(self) -> int:
         return hash(type(self))
 
+    @abc.abstractmethod
     def start(self, key: PRNGKeyArray, params: Any) -> Any:
         """The state that an episode starts from; its ``time`` is 0.
 
@@ -39,8 +41,8 @@ class VectorEnvironment(environment.Environment[Any, Any]):
         Returns:
             The state.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def move(
         self, key: PRNGKeyArray, state: Any, action: Float[Array, " m"], params: Any
     ) -> tuple[Any, Float[Array, ""]]:
@@ -55,8 +57,8 @@ class VectorEnvironment(environment.Environment[Any, Any]):
         Returns:
             (next state, reward).
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def see(self, state: Any, params: Any) -> Float[Array, " n"]:
         """The observation of a state.
 
@@ -67,7 +69,6 @@ class VectorEnvironment(environment.Environment[Any, Any]):
         Returns:
             The observation.
         """
-        raise NotImplementedError
 
     def is_terminated(self, state: Any, params: Any) -> Bool[Array, ""]:  # noqa: ARG002
         """Whether the episode is over for good: never, unless a subclass says so."""

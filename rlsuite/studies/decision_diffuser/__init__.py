@@ -7,5 +7,6 @@
 ``stacking``     constraints on blocks, towers that were never shown
 ``skills``       gaits, alone and two at once
 ``stochastic``   what to ask for where actions slip
+``trained``      planners of a problem's own config, for all of them
 ===============  =========================================================
 """

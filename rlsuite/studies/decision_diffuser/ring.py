@@ -12,12 +12,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from rlsuite.algorithms import decision_diffuser as dd
 from rlsuite.configuration import substitute, to_json
-from rlsuite.core import run
 from rlsuite.envs import ring
 from rlsuite.io.reports import Picture, Section, picture
 from rlsuite.io.stages import Stages
 from rlsuite.io.tables import Table, number, table
 from rlsuite.problems.decision_diffuser import ENTRY
+from rlsuite.studies.decision_diffuser.trained import trained
 from rlsuite.studies.summaries import BLUE, GREEN, ORANGE, PURPLE, band, plain, text_of
 
 if TYPE_CHECKING:
@@ -166,15 +166,7 @@ _WALKED = "Plans of the first seed, asked for both constraints, as they are walk
 
 def _measured(sizes: Sizes, seeds: int) -> Mapping[str, Any]:
     """Everything that is computed: shares ``[request, seed]``, sweeps, samplers, and some plans."""
-    trained = run(
-        ENTRY.make_for(PROBLEM),
-        PROBLEM.build(),
-        PROBLEM.config,
-        jax.random.key(0),
-        sizes.num_steps,
-        num_seeds=seeds,
-        progress="ring",
-    ).state
+    states = trained(PROBLEM, sizes.num_steps, seeds, "ring")
     planning, key = PROBLEM.config.planning, jax.random.key(1)
 
     # Requests are traced: those of one shape share a program.
@@ -183,11 +175,11 @@ def _measured(sizes: Sizes, seeds: int) -> Mapping[str, Any]:
         def one(state: dd.State) -> Obeyed:
             return obeyed(drawn(which, state, key, request, count, omega, alpha))
 
-        return jax.vmap(one)(trained)
+        return jax.vmap(one)(states)
 
     @jax.jit
     def shown(request: Any) -> Array:
-        first = jax.tree.map(lambda leaf: leaf[0], trained)
+        first = jax.tree.map(lambda leaf: leaf[0], states)
         return drawn(planning, first, key, request, 40, planning.guidance, planning.temperature)
 
     def success(which: dd.Planning, count: int) -> np.ndarray:

@@ -10,12 +10,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from rlsuite.algorithms import decision_diffuser as dd
 from rlsuite.configuration import to_json
-from rlsuite.core import run
 from rlsuite.envs import gait
 from rlsuite.io.reports import Picture, Section, picture
 from rlsuite.io.stages import Stages
 from rlsuite.io.tables import table
 from rlsuite.problems.decision_diffuser import ENTRY
+from rlsuite.studies.decision_diffuser.trained import trained
 from rlsuite.studies.summaries import BLUE, GREEN, GREY, ORANGE, plain, text_of
 
 if TYPE_CHECKING:
@@ -103,15 +103,7 @@ _WALKED = "Bounding and pacing, asked for together by two conditions; the first 
 def _measured(sizes: Sizes, seeds: int) -> Mapping[str, Any]:
     """Shares of frames ``[request, seed, gait]``, and one episode of each request."""
     problem = PROBLEM.build()
-    trained = run(
-        ENTRY.make_for(PROBLEM),
-        problem,
-        PROBLEM.config,
-        jax.random.key(0),
-        sizes.num_steps,
-        num_seeds=seeds,
-        progress="skills",
-    ).state
+    states = trained(PROBLEM, sizes.num_steps, seeds, "skills")
     config = PROBLEM.config
 
     @jax.jit
@@ -127,10 +119,10 @@ def _measured(sizes: Sizes, seeds: int) -> Mapping[str, Any]:
         conditions, signs = zip(*REQUESTS.values(), strict=True)
         return jax.vmap(one)(jnp.asarray(conditions), jnp.asarray(signs))
 
-    states = walked(trained, jax.random.split(jax.random.key(1), seeds))
+    episodes = walked(states, jax.random.split(jax.random.key(1), seeds))
     return {
-        "frames": np.moveaxis(np.asarray(recognised(states)), 0, 1),
-        "episodes": np.asarray(states[0, :, 0]),
+        "frames": np.moveaxis(np.asarray(recognised(episodes)), 0, 1),
+        "episodes": np.asarray(episodes[0, :, 0]),
     }
 
 

@@ -12,12 +12,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from rlsuite.algorithms import decision_diffuser as dd
 from rlsuite.configuration import to_json
-from rlsuite.core import run
 from rlsuite.envs import block_stacking
 from rlsuite.io.reports import Picture, Section, picture
 from rlsuite.io.stages import Stages
 from rlsuite.io.tables import table
 from rlsuite.problems.decision_diffuser import ENTRY
+from rlsuite.studies.decision_diffuser.trained import trained
 from rlsuite.studies.summaries import text_of
 
 PROBLEM = ENTRY.problems["stacking"]
@@ -114,22 +114,14 @@ def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
 
 def _measured(sizes: Sizes, seeds: int) -> Mapping[str, Any]:
     problem = PROBLEM.build()
-    trained = run(
-        ENTRY.make_for(PROBLEM),
-        problem,
-        PROBLEM.config,
-        jax.random.key(0),
-        sizes.num_steps,
-        num_seeds=seeds,
-        progress="blocks",
-    ).state
+    states = trained(PROBLEM, sizes.num_steps, seeds, "blocks")
     of_seed = functools.partial(_walked, problem, sizes)
     walked = jax.jit(jax.vmap(of_seed, (0, None, None)))
     done, broken, episodes = [], [], {}
     for name, asked in kinds().items():
         chosen = np.linspace(0, len(asked.wanted) - 1, sizes.num_requests).round().astype(int)
         conditions, signs = jnp.asarray(asked.conditions[chosen]), jnp.asarray(asked.signs)
-        episodes[name] = walked(trained, conditions, signs)
+        episodes[name] = walked(states, conditions, signs)
         last = episodes[name][..., -1, :]
         wanted, unwanted = (jnp.asarray(part[chosen])[:, None] for part in asked[2:])
         bad = jnp.any(block_stacking.holds(last) & (unwanted > 0), axis=-1)
