@@ -40,6 +40,7 @@ def some_episodes():
 
 
 EPISODES = some_episodes()
+NO_STATE = dd.State(*[dd.Parameters(None, None)] * 2, None, jnp.zeros((), int), None)
 SMALL = dd.Config(horizon=4, stride=2, discount=0.9, conditions=("return", "label", "state"))
 
 
@@ -361,8 +362,7 @@ def test_a_goal_ends_the_plan():
 def test_states_are_asked_for_in_the_data_s_units():
     """Of a return, a label and a state, only the state is put on the network's scale."""
     computed = training.statistics(SMALL, EPISODES)
-    nothing = dd.Parameters(None, None)
-    state = dd.State(nothing, nothing, None, jnp.zeros((), int), computed)
+    state = NO_STATE._replace(statistics=computed)
     asked = dd.Request(jnp.asarray([[1.0, 7.0, 0.5, -2.0], [0.0, 3.0, 1.0, 4.0]]), jnp.ones(2))
     for conditions, order in ((SMALL.conditions, [0, 1, 2, 3]), (("state", "label"), [2, 3, 1])):
         config = dataclasses.replace(SMALL, conditions=conditions)
@@ -440,6 +440,8 @@ def test_what_is_missing_is_named():
         dd.make(problem, guided)
     with pytest.raises(ValueError, match="horizon"):
         dd.make(problem, dd.Config(horizon=14))
+    with pytest.raises(ValueError, match="known is None; allowed with a history of 1"):
+        dd.plans(dd.Config(), NO_STATE, KEY, dd.Request(jnp.zeros((1, 1)), jnp.ones(1)), 3)
 
 
 def test_published_settings():

@@ -314,12 +314,19 @@ def plans(
         key: Key.
         request: What is asked for.
         count: How many plans.
-        known: States that are known, in the data's units; none by default.
+        known: States that are known, in the data's units; with a history at least the first.
         network: What takes noise off, as given to ``make``.
 
     Returns:
         States in the data's units.
+
+    Raises:
+        ValueError: If the network has only seen segments whose first state is known, and none is.
     """
+    if known is None and config.history:
+        raise ValueError(
+            f"known is None; allowed with a history of {config.history}: at least the first state"
+        )
     draw = _drawing(config, network or default_network(config), state)
     scale = state.statistics.normalizer
     shape = (config.horizon, state.statistics.bound.shape[0])
