@@ -9,8 +9,7 @@ from rlsuite.studies.objectworld import Cell, Sizes
 
 @pytest.fixture(scope="module")
 def report():
-    # Whole chunks of steps: a rest would be a program of its own.
-    small = Sizes(demonstrations=(32,), num_seeds=2, num_steps=200)
+    small = Sizes(demonstrations=(32,), num_seeds=2, num_steps=150)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(objectworld, "QUICK", small)
         return objectworld.STUDY.run(quick=True)
