@@ -133,7 +133,8 @@ def test_what_was_never_shown_is_found():
 def test_what_is_refused():
     for changes, message in (
         ({"capacity": 20}, "'capacity' is 20; allowed: a multiple of 'episodes', 16"),
-        ({"planner": dd.Config(conditions=("label",))}, "'conditions' is .*; allowed: with 'ret"),
+        ({"planner": dd.Config(conditions=("state",))}, "'conditions' is .*; allowed: with 'ret"),
+        ({"planner": dd.Config(conditions=("return", "label"))}, "'conditions' .* without 'label'"),
         ({"neighbour": 40, "references": 30}, "'neighbour' is 40; allowed: at most 30"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -170,49 +170,18 @@ def make(
         ValueError: If a request or a goal is needed and missing, or no episode is long enough.
     """
     _check(problem, config, request, goal)
-    schedule, net = schedule_of(config), network or default_network(config)
-    size = problem.episodes.actions.shape[-1]
-    inverse = InverseDynamics(size, config.model.inverse_units)
+    net = network or default_network(config)
     transformation = optimizer(config.learning_rate)
 
     def init(key: PRNGKeyArray) -> State:
-        of_denoiser, of_inverse, of_value = jax.random.split(key, 3)
         computed = training.statistics(config, problem.episodes)
-        x, y, _ = training.example(config, problem.episodes, computed, jnp.zeros((), int))
-        step, present = jnp.zeros((), int), jnp.ones((), bool)
-        params = Parameters(
-            net.init(of_denoiser, x, step, y if config.conditions else None, present),
-            inverse.init(of_inverse, x[:1], x[:1]),
-            net.init(of_value, x, step, None, present) if config.model.value else None,
-        )
+        params = _initial(problem, config, net, key, computed)
         average = jax.tree.map(jnp.copy, params)
         none = jnp.zeros((), jnp.int32)
         return State(params, average, transformation.init(params), none, computed)
 
-    def loss(
-        params: Parameters, key: PRNGKeyArray, computed: Statistics
-    ) -> tuple[Float[Array, ""], Metrics]:
-        of_segments, of_noise, of_transitions = jax.random.split(key, 3)
-        how = (config, schedule, net.apply)
-
-        def one(of_segment: PRNGKeyArray, of_noise: PRNGKeyArray) -> tuple[Array, Array]:
-            segment = training.draw(config, problem.episodes, computed, of_segment)
-            denoising = training.denoising_loss(*how, params.denoiser, of_noise, segment)
-            if not config.model.value:
-                return denoising, jnp.zeros(())
-            return denoising, training.value_loss(*how, params.value, of_noise, segment)
-
-        keys = (jax.random.split(key, config.batch_size) for key in (of_segments, of_noise))
-        denoising, valuing = (jnp.mean(losses) for losses in jax.vmap(one)(*keys))
-        steps = jax.random.randint(
-            of_transitions, (config.transitions,), 0, problem.episodes.num_steps
-        )
-        actions = training.inverse_loss(
-            inverse.apply, params.inverse, computed.normalizer, problem.episodes, steps
-        )
-        return denoising + actions + valuing, Metrics(denoising, actions, valuing)
-
     def step(key: PRNGKeyArray, state: State) -> tuple[State, Metrics]:
+        loss = functools.partial(_loss, problem, config, net)
         gradients, metrics = jax.grad(loss, has_aux=True)(state.params, key, state.statistics)
         updates, optimizer_state = transformation.update(gradients, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
@@ -247,6 +216,56 @@ def make(
     )
 
 
+def _initial(
+    problem: Offline, config: Config, net: Denoiser, key: PRNGKeyArray, computed: Statistics
+) -> Parameters:
+    """Parameters of all networks, from the shapes of a segment."""
+    of_denoiser, of_inverse, of_value = jax.random.split(key, 3)
+    x, y, _ = training.example(config, problem.episodes, computed, jnp.zeros((), int))
+    step, present = jnp.zeros((), int), jnp.ones((), bool)
+    return Parameters(
+        net.init(of_denoiser, x, step, y if config.conditions else None, present),
+        _inverse(problem, config).init(of_inverse, x[:1], x[:1]),
+        net.init(of_value, x, step, None, present) if config.model.value else None,
+    )
+
+
+def _loss(
+    problem: Offline,
+    config: Config,
+    net: Denoiser,
+    params: Parameters,
+    key: PRNGKeyArray,
+    computed: Statistics,
+) -> tuple[Float[Array, ""], Metrics]:
+    """The sum of the losses of a batch, and each of them."""
+    of_segments, of_noise, of_transitions = jax.random.split(key, 3)
+    how = (config, schedule_of(config), net.apply)
+
+    def one(of_segment: PRNGKeyArray, of_noise: PRNGKeyArray) -> tuple[Array, Array]:
+        segment = training.draw(config, problem.episodes, computed, of_segment)
+        denoising = training.denoising_loss(*how, params.denoiser, of_noise, segment)
+        if not config.model.value:
+            return denoising, jnp.zeros(())
+        return denoising, training.value_loss(*how, params.value, of_noise, segment)
+
+    keys = (jax.random.split(key, config.batch_size) for key in (of_segments, of_noise))
+    denoising, valuing = (jnp.mean(losses) for losses in jax.vmap(one)(*keys))
+    steps = jax.random.randint(of_transitions, (config.transitions,), 0, problem.episodes.num_steps)
+    actions = training.inverse_loss(
+        _inverse(problem, config).apply,
+        params.inverse,
+        computed.normalizer,
+        problem.episodes,
+        steps,
+    )
+    return denoising + actions + valuing, Metrics(denoising, actions, valuing)
+
+
+def _inverse(problem: Offline, config: Config) -> InverseDynamics:
+    return InverseDynamics(problem.episodes.actions.shape[-1], config.model.inverse_units)
+
+
 def planner_of(
     problem: Offline,
     config: Config,
@@ -269,11 +288,10 @@ def planner_of(
     Returns:
         The planner.
     """
-    inverse = InverseDynamics(problem.episodes.actions.shape[-1], config.model.inverse_units)
     asked = request or functools.partial(_best, config)
     return Planner(
         draw=_drawing(config, network or default_network(config), state),
-        act=functools.partial(inverse.apply, state.average.inverse),
+        act=functools.partial(_inverse(problem, config).apply, state.average.inverse),
         normalizer=state.statistics.normalizer,
         request=lambda observation: _on_scale(config, state.statistics, asked(observation)),
         goal=goal,

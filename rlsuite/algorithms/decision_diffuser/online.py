@@ -75,10 +75,11 @@ class FineTuning:
                 f"config field 'capacity' is {self.capacity}; allowed: a multiple of 'episodes', "
                 f"{self.episodes}"
             )
-        if "return" not in self.planner.conditions:
+        told = self.planner.conditions
+        if "return" not in told or "label" in told:
             raise ValueError(
-                f"config field 'conditions' is {self.planner.conditions}; allowed: with 'return', "
-                "by which entropy is asked for"
+                f"config field 'conditions' is {told}; allowed: with 'return', by which entropy is "
+                "asked for, and without 'label', which nobody knows of episodes that were walked"
             )
         least = min(self.references, self.episodes * self.planner.evaluation_length - 1)
         if self.neighbour > least:
