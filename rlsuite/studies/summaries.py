@@ -67,6 +67,22 @@ def text_of(values: Float[np.ndarray, " seed"]) -> str:
     )
 
 
+def over(num_seeds: int) -> str:
+    """What ``text_of`` shows, in words.
+
+    Args:
+        num_seeds: How many seeds.
+
+    Returns:
+        The words.
+
+    Example:
+        >>> over(5)
+        'interquartile mean over 5 seeds and its 95 % interval'
+    """
+    return f"interquartile mean over {num_seeds} seed{'s' * (num_seeds > 1)} and its 95 % interval"
+
+
 def band(
     axes: "Axes", x: Any, values: Float[np.ndarray, "seed x"], colour: str, **how: Any
 ) -> None:

@@ -17,7 +17,7 @@ from rlsuite.ops.diffusion import Known
 from rlsuite.problems import behaviour_cloning, cql, decision_diffuser, iql
 from rlsuite.problems.mazes import at_rest
 from rlsuite.registry import Entry
-from rlsuite.studies.summaries import text_of
+from rlsuite.studies.summaries import over, text_of
 
 METHODS: dict[str, Entry] = {
     "Decision Diffuser": decision_diffuser.ENTRY,
@@ -65,8 +65,8 @@ def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
     shown = table(
         "Scores in mazes",
         "Return at the fixed goal: 0 for random forces, 100 for the controller whose walks to "
-        "other goals are the data (a hundred thousand steps). Interquartile mean over "
-        f"{seeds} seed{'s' * (seeds > 1)} of twenty episodes each, and its 95 % interval.",
+        "other goals are the data (a hundred thousand steps). Twenty episodes a seed, "
+        f"{over(seeds)}.",
         ["method", *sizes.mazes],
         rows,
     )

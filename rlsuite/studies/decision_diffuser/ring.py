@@ -19,7 +19,7 @@ from rlsuite.io.tables import Table, number, table
 from rlsuite.ops.diffusion import first_known
 from rlsuite.problems.decision_diffuser import ENTRY
 from rlsuite.studies.decision_diffuser.trained import trained
-from rlsuite.studies.summaries import BLUE, GREEN, ORANGE, PURPLE, band, plain, text_of
+from rlsuite.studies.summaries import BLUE, GREEN, ORANGE, PURPLE, band, over, plain, text_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -223,10 +223,9 @@ def _requests(found: Mapping[str, np.ndarray], sizes: Sizes, seeds: int) -> Tabl
     return table(
         "What is asked for, and how often it is done",
         f"Per cent of {sizes.num_plans:,} plans a seed, from starts in the ring, that are as asked "
-        "for, interquartile mean "
-        f"over {seeds} seed{'s' * (seeds > 1)} and its 95 % interval, after {sizes.num_steps:,} "
-        "updates. Demonstrations obey one constraint and break the other. The paper has 100 % for "
-        "one constraint and 91.3 ± 2.6 % for both.",
+        f"for, {over(seeds)}, after {sizes.num_steps:,} updates. Demonstrations obey one "
+        "constraint and break the other. The paper has 100 % for one constraint and 91.3 ± 2.6 % "
+        "for both.",
         ["asked for", "done, %"],
         [
             [name, text_of(100 * values)]

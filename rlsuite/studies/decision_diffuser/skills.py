@@ -16,7 +16,7 @@ from rlsuite.io.stages import Stages
 from rlsuite.io.tables import table
 from rlsuite.problems.decision_diffuser import ENTRY
 from rlsuite.studies.decision_diffuser.trained import trained
-from rlsuite.studies.summaries import BLUE, GREEN, GREY, ORANGE, plain, text_of
+from rlsuite.studies.summaries import BLUE, GREEN, GREY, ORANGE, over, plain, text_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,8 +72,7 @@ def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
     shown = table(
         "What is asked for, and what the frames show",
         f"Per cent of frames that a gait has the largest share of, in {sizes.num_episodes} "
-        f"episodes of five seconds a seed, interquartile mean over {seeds} "
-        f"seed{'s' * (seeds > 1)} and its 95 % interval, after {sizes.num_steps:,} updates. Each "
+        f"episodes of five seconds a seed, {over(seeds)}, after {sizes.num_steps:,} updates. Each "
         "demonstration shows one gait. The paper has 96.4 to 98.2 % for one, and about half and "
         "half for two.",
         ["asked for", *gait.GAITS],

@@ -18,7 +18,7 @@ from rlsuite.io.stages import Stages
 from rlsuite.io.tables import table
 from rlsuite.problems.decision_diffuser import ENTRY
 from rlsuite.studies.decision_diffuser.trained import trained
-from rlsuite.studies.summaries import text_of
+from rlsuite.studies.summaries import over, text_of
 
 PROBLEM = ENTRY.problems["stacking"]
 
@@ -92,9 +92,8 @@ def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
     shown = table(
         "What is asked of the blocks, and how often it comes true",
         f"Per cent of {sizes.num_episodes} episodes of each of {sizes.num_requests} requests a "
-        f"kind, interquartile mean over {seeds} seed{'s' * (seeds > 1)} and its 95 % interval, "
-        f"after {sizes.num_steps:,} updates. Broken: what was not to be came true. Demonstrations "
-        "stack one pair; the paper's arm does 58 to 67 %.",
+        f"kind, {over(seeds)}, after {sizes.num_steps:,} updates. Broken: what was not to be came "
+        "true. Demonstrations stack one pair; the paper's arm does 58 to 67 %.",
         ["asked for", "done, %", "broken, %"],
         [
             [name, text_of(100 * done), text_of(100 * broken)]

@@ -16,7 +16,7 @@ from rlsuite.io.tables import number, table
 from rlsuite.problems.decision_diffuser import ENTRY
 from rlsuite.problems.slippery_point import GOAL, slippery_point
 from rlsuite.registry import Problem
-from rlsuite.studies.summaries import BLUE, GREEN, ORANGE, band, plain, text_of
+from rlsuite.studies.summaries import BLUE, GREEN, ORANGE, band, over, plain, text_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,9 +76,9 @@ def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
     shown = table(
         "Scores on slippery ground",
         "With probability p an action is a random one; 100 is what going straight to the goal "
-        "earns on the same ground, 0 what random actions do. Interquartile mean over "
-        f"{seeds} seed{'s' * (seeds > 1)} of {PROBLEM.config.evaluation_episodes} episodes each, "
-        f"and its 95 % interval, after {sizes.num_steps:,} updates.",
+        "earns on the same ground, 0 what random actions do. "
+        f"{PROBLEM.config.evaluation_episodes} episodes a seed, {over(seeds)}, after "
+        f"{sizes.num_steps:,} updates.",
         ["asked for", *(f"p = {number(p)}" for p in sizes.probabilities)],
         [[name, *(text_of(row) for row in found)] for name, found in scores.items()],
     )
