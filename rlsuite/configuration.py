@@ -18,6 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rlsuite.pytrees import register
+
 _T = TypeVar("_T")
 _CONFIG = "__rlsuite_config__"
 
@@ -191,27 +193,8 @@ def config(cls: type[_T]) -> type[_T]:
     names = [field.name for field in dataclasses.fields(made)]  # type: ignore[arg-type]
     data = tuple(name for name in names if _is_data(hints[name]))
     static = tuple(name for name in names if name not in data)
-    _register(made, data, static)
+    register(made, data, static)
     return made
-
-
-def _register(cls: type, data: tuple[str, ...], static: tuple[str, ...]) -> None:
-    """Register ``cls`` so that unflattening skips the checks: JAX rebuilds with any leaves."""
-
-    def flatten_with_keys(self: Any) -> tuple[list[tuple[Any, Any]], tuple[Any, ...]]:
-        children = [(jax.tree_util.GetAttrKey(name), getattr(self, name)) for name in data]
-        return children, tuple(getattr(self, name) for name in static)
-
-    def flatten(self: Any) -> tuple[list[Any], tuple[Any, ...]]:
-        return [getattr(self, name) for name in data], tuple(getattr(self, n) for n in static)
-
-    def unflatten(values: tuple[Any, ...], children: Iterable[Any]) -> Any:
-        self: Any = object.__new__(cls)
-        for name, value in zip((*data, *static), (*children, *values), strict=True):
-            object.__setattr__(self, name, value)
-        return self
-
-    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
 
 
 def grid(base: _T, **values: Sequence[float]) -> _T:

@@ -32,6 +32,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from rlsuite.pytrees import pytree
+
 
 class Timestep(NamedTuple):
     """What an agent is told; see the module's table.
@@ -158,10 +160,11 @@ class Spec(NamedTuple):
     actions: Actions
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["params"],
-    meta_fields=["name", "environment"],
+@pytree(
+    static=(
+        "name",
+        "environment",
+    )
 )
 @dataclasses.dataclass(frozen=True)
 class Control:

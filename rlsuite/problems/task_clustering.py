@@ -16,6 +16,7 @@ from rlsuite.data.experts import rollout
 from rlsuite.envs.gridworld import Layout, gridworld
 from rlsuite.envs.mazes import LAYOUTS
 from rlsuite.ops import tabular
+from rlsuite.pytrees import pytree
 from rlsuite.registry import Entry, Problem
 
 
@@ -119,7 +120,7 @@ def expert_policy(
     return jnp.where(jax.nn.one_hot(best, log_policy.shape[1]) > 0, 0.0, -jnp.inf)
 
 
-@jax.tree_util.register_dataclass
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class MazeDistribution:
     """One of some mazes at random, for ``maml``: the loss of a reward on an expert's actions.

@@ -21,7 +21,6 @@ efficient maximum entropy exploration, ICML 2019) maximise that of states, witho
 """
 
 import dataclasses
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -39,6 +38,7 @@ from rlsuite.data.normalizers import Normalizer
 from rlsuite.data.offline import Offline
 from rlsuite.envs.episodes import Episodes
 from rlsuite.ops import entropy
+from rlsuite.pytrees import pytree
 
 
 @checked
@@ -89,9 +89,7 @@ class FineTuning:
             )
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["offline", "start"], meta_fields=[]
-)
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class Pretrained:
     """What fine-tuning starts from, as a problem.

@@ -41,6 +41,7 @@ from rlsuite.ops.distributions import (
     free_nats,
     kl,
 )
+from rlsuite.pytrees import pytree
 
 Params = Any
 State = Any
@@ -130,7 +131,7 @@ def features(latent: Latent) -> Float[Array, "*batch feature"]:
     return jnp.concatenate([latent.deter, latent.stoch], axis=-1)
 
 
-@jax.tree_util.register_dataclass
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class LatentDistribution:
     """The distribution of the next latent: h is certain, z is not.

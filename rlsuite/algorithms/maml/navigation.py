@@ -27,6 +27,7 @@ from rlsuite.algorithms.maml.tasks import Apply, Params, Task
 from rlsuite.envs import navigation
 from rlsuite.nets import Network, mlp
 from rlsuite.ops import likelihood_ratio
+from rlsuite.pytrees import pytree
 
 _RIDGE = 1e-5
 
@@ -77,7 +78,7 @@ def gaussian_policy(hidden_sizes: Sequence[int] = (100, 100)) -> Network:
     return Network(init, apply)
 
 
-@jax.tree_util.register_dataclass
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class Navigation:
     """Goals in the unit square around the origin (Finn et al. 2017, sec. 5.3).

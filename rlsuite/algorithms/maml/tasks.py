@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from rlsuite.pytrees import pytree
+
 Params = Any
 Apply = Callable[[Params, Any], Any]
 Range = tuple[Any, Any]  # two numbers, which may be traced
@@ -68,7 +70,7 @@ def squared_error(apply: Apply, params: Params, data: Points) -> Float[Array, ""
     return jnp.mean((apply(params, data.inputs) - data.targets) ** 2)
 
 
-@jax.tree_util.register_dataclass
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class Sinusoids:
     r"""Waves y = A sin(x − φ) of any amplitude and phase (Finn et al. 2017, sec. 5.1).
@@ -127,7 +129,7 @@ class Sinusoids:
         return squared_error(apply, params, data)
 
 
-@jax.tree_util.register_dataclass
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class LinearRegressions:
     r"""Linear functions y = wᵀ x on fixed points, w_j ~ N(m_j, σ²): everything in closed form.

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from rlsuite.pytrees import pytree
+
 _IMPOSSIBLE = -1e30
 """The logit of a masked class: its probability is exactly 0, and 0 times it is 0, not NaN."""
 
@@ -59,7 +61,7 @@ def mask_logits(
     return jnp.where(mask, logits, _IMPOSSIBLE)
 
 
-@jax.tree_util.register_dataclass
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class OneHotCategorical:
     """One of several classes, as a one-hot vector.
@@ -116,7 +118,7 @@ class OneHotCategorical:
         return _straight_through(one_hot, self.probs)
 
 
-@jax.tree_util.register_dataclass
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class MultiCategorical:
     """Independent classes, as one-hot vectors one after the other: discrete actions.
@@ -169,7 +171,7 @@ class MultiCategorical:
         return jnp.sum(jnp.stack([factor.entropy() for factor in self.factors]), axis=0)
 
 
-@jax.tree_util.register_dataclass
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class Bernoulli:
     """Yes (1) or no (0): whether an episode goes on.

@@ -9,8 +9,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from rlsuite.pytrees import pytree
 
-@jax.tree_util.register_dataclass
+
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class DiagonalNormal:
     """A vector of independent normal numbers.
@@ -81,7 +83,7 @@ def bounded_normal(
     return DiagonalNormal(jnp.tanh(raw_mean), scale)
 
 
-@jax.tree_util.register_dataclass
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class TanhNormal:
     """The hyperbolic tangent of a vector of independent normal numbers.

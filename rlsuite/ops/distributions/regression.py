@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from rlsuite.pytrees import pytree
+
 _BINS_END = 20.0
 """The bins of ``SymexpTwoHot`` reach from symexp(−20) to symexp(20), ±4.9e8."""
 
@@ -74,7 +76,7 @@ def twohot(x: Float[Array, "*batch"], bins: Float[Array, " bins"]) -> Float[Arra
     return jnp.diff(ahead, prepend=0.0, append=1.0)
 
 
-@jax.tree_util.register_dataclass
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class SymexpTwoHot:
     """A number of any scale, as a distribution over bins that are exponentially far apart.
@@ -127,7 +129,7 @@ class SymexpTwoHot:
         return jnp.sum(twohot(x, self.bins) * jax.nn.log_softmax(self.logits), axis=-1)
 
 
-@jax.tree_util.register_dataclass
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class SquaredError:
     """A prediction scored by its squared error: images, actions that are not drawn.
@@ -166,7 +168,7 @@ class SquaredError:
         return -jnp.sum(jnp.square(self.prediction - x), axis=axes)
 
 
-@jax.tree_util.register_dataclass
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class SymlogSquaredError:
     """A vector's symlog predicted, scored by the squared error there.
@@ -197,7 +199,7 @@ class SymlogSquaredError:
         return -jnp.sum(jnp.square(self.prediction - symlog(x)), axis=-1)
 
 
-@jax.tree_util.register_dataclass
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class Deterministic:
     """What is known for certain: the next state of a deterministic environment.

@@ -8,14 +8,14 @@ axis under ``jax.vmap``.
 import dataclasses
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from rlsuite.ops.tabular.transitions import expected_reward
+from rlsuite.pytrees import pytree
 
 
-@jax.tree_util.register_dataclass
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class MDP:
     """A tabular Markov decision process.

@@ -20,6 +20,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from rlsuite.pytrees import pytree
+
 
 @runtime_checkable
 class Transition(Protocol):
@@ -46,7 +48,7 @@ class Transition(Protocol):
         """A next state drawn from P(·|s,a)."""
 
 
-@jax.tree_util.register_dataclass
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class Dense:
     """A kernel given by its probabilities.
@@ -93,7 +95,7 @@ class Dense:
         return jax.random.categorical(key, jnp.log(jnp.asarray(self.probabilities)[state, action]))
 
 
-@jax.tree_util.register_dataclass
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class Gather:
     """A kernel given by a table of next states, with an optional slip of the action.
@@ -161,7 +163,7 @@ class Gather:
         return jnp.asarray(self.next_states)[state, action]
 
 
-@jax.tree_util.register_dataclass
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class Operator:
     """A kernel given by a function of one's own.

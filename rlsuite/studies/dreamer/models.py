@@ -22,6 +22,7 @@ from rlsuite.data import replay as replays
 from rlsuite.data.replay import Replay
 from rlsuite.envs.control import Actions, Control
 from rlsuite.ops.optimizers import laprop
+from rlsuite.pytrees import pytree
 
 Params = Any
 HOLD = 0.8
@@ -175,7 +176,7 @@ def fit(problem: Source, config: Config) -> Algorithm:
     return Algorithm(init, step, chunk_length=IMAGES_A_CHUNK if images else 100)
 
 
-@jax.tree_util.register_dataclass
+@pytree()
 @dataclasses.dataclass(frozen=True)
 class Dimmed:
     """A distribution whose draws are pulled to its mode: mode + noise (draw − mode).
