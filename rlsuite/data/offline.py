@@ -10,7 +10,6 @@ References:
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -18,18 +17,21 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from rlsuite.envs import episodes as recorded
 from rlsuite.envs.control import Control, Timestep
 from rlsuite.envs.episodes import Episodes
 from rlsuite.envs.rollouts import episode_returns
+from rlsuite.pytrees import pytree
 
 Act = Callable[[PRNGKeyArray, Any, Any], tuple[Float[Array, " action"], Any]]
 """From a key, an observation and what is remembered to an action and what is remembered then."""
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["episodes", "control", "random_return", "expert_return"],
-    meta_fields=["name", "longest"],
+@pytree(
+    static=(
+        "name",
+        "longest",
+    )
 )
 @dataclasses.dataclass(frozen=True)
 class Offline:
@@ -106,6 +108,43 @@ def offline(
         _match("actions", episodes.actions, (control.actions.size,))
     low, high = (jnp.asarray(value, jnp.float32) for value in (random_return, expert_return))
     return Offline(name, episodes, control, low, high, int(jnp.max(episodes.lengths)))
+
+
+def told(problem: Offline, label: Float[Array, " label"]) -> Offline:
+    """A problem whose observations end with what is wanted: for policies, which cannot be asked.
+
+    Args:
+        problem: With labels of episodes.
+        label: What is wanted where policies are tried out.
+
+    Returns:
+        The problem; every recorded observation is followed by its episode's labels.
+
+    Raises:
+        ValueError: If there is no label, or another number of them.
+    """
+    episodes = problem.episodes
+    if label.shape != episodes.labels.shape[1:] or not label.size:
+        raise ValueError(
+            f"label has shape {label.shape}; allowed: {episodes.labels.shape[1:]}, as episodes "
+            "have it, with at least one number"
+        )
+    labels = jax.vmap(recorded.label, (None, 0))(episodes, jnp.arange(episodes.num_steps))
+
+    def followed(observations: Float[Array, "step n"]) -> Float[Array, "step _"]:
+        return jnp.concatenate([observations, labels], axis=1)
+
+    episodes = episodes._replace(
+        observations=followed(episodes.observations),
+        next_observations=followed(episodes.next_observations),
+    )
+    control = problem.control
+    if control is not None:
+        from rlsuite.envs import told as shown
+
+        control = shown.told(control, label)
+    name = f"{problem.name}-told"
+    return dataclasses.replace(problem, name=name, episodes=episodes, control=control)
 
 
 def _match(what: str, recorded: Array, shape: tuple[int, ...] | None) -> None:

@@ -11,14 +11,15 @@ path is drawn in polar coordinates,
 
     ρ_t = F⁻¹(Φ(z_t)),    θ_t = θ_0 + Σ_{i<t} ω_i,    z, ω smooth Gaussian processes.
 
-The two kinds differ in the law F of the distance alone: uniform over the disc's area for the first,
-uniform over 0.7 ≤ ρ ≤ 1.3 for the second. So both spend half their time in the ring, nearly evenly
+The two kinds differ in the law F of the distance alone: uniform over the area of the disc ρ ≤ 0.95
+for the first, uniform over 0.75 ≤ ρ ≤ 1.3 for the second; each keeps a margin of 0.05 from the
+circle that it obeys. So both spend 37 % of their time in the ring 0.75 ≤ ρ ≤ 0.95, nearly evenly
 spread over it, and pass through it along the same arcs, clockwise and counterclockwise; over a few
 steps they cannot be told apart there, while elsewhere one of the two never is. Where p₀ and p₁ are
 the densities of short pieces of path, the composed density p₀ p₁ / ½(p₀ + p₁) therefore is that of
-either kind within the ring, and nothing without. The process z forgets within about ten steps, so
-that chance keeps a whole path of either kind in the ring only 4 times in 100, and to leave such
-paths out (``both=False``) hardly changes what short pieces look like.
+either kind within that ring, and nothing without. The process z forgets within about ten steps, so
+that chance keeps a whole path in the ring only 3 or 4 times in 100, and to leave such paths out
+(``both=False``) hardly changes what short pieces look like.
 
 Ajay et al., 2023, Is Conditional Generative Modeling all you need for Decision-Making?, Appendix A,
 has a linear robot, two constraints and these radii; how its demonstrations move is not said.
@@ -59,7 +60,11 @@ STEP = 0.2
 STATES = 50
 """The number of states of a path."""
 
-_FAR = 1.3  # As far beyond the ring as makes half of [INNER, _FAR] the ring.
+MARGIN = 0.05
+"""How far demonstrations keep from the circle that they obey."""
+
+_FAR = 1.3  # As far beyond the ring as gives both kinds the same share of time within it.
+_INNERMOST, _OUTERMOST = INNER + MARGIN, OUTER - MARGIN
 _MEMORY, _TURNING = 8.0, 20.0  # Of the distance and of the turns, in steps.
 _TURN = 0.07  # Radians a step.
 
@@ -96,7 +101,7 @@ class EnvParams(environment.EnvParams):
 
 
 class Ring(VectorEnvironment):
-    """The point; it starts anywhere in the ring and earns 1 for each step that ends there."""
+    """The point; it starts in the ring, off its borders, and earns 1 for a step that ends there."""
 
     action_size, observation_size = 2, 2
 
@@ -106,9 +111,9 @@ class Ring(VectorEnvironment):
         return EnvParams()
 
     def start(self, key: PRNGKeyArray, params: EnvParams) -> EnvState:  # noqa: ARG002
-        """Anywhere in the ring, evenly over its area."""
+        """Evenly over the area of the ring within the margins."""
         of_square, of_angle = jax.random.split(key)
-        square = jax.random.uniform(of_square, minval=INNER**2, maxval=OUTER**2)
+        square = jax.random.uniform(of_square, minval=_INNERMOST**2, maxval=_OUTERMOST**2)
         angle = jax.random.uniform(of_angle, maxval=2 * jnp.pi)
         return EnvState(time=jnp.int32(0), position=_plane(jnp.sqrt(square), angle))
 
@@ -185,7 +190,7 @@ def _path(key: PRNGKeyArray, kind: int) -> Float[Array, "time 2"]:
     """A random path of one kind; see the module."""
     of_distance, of_turns, of_angle = jax.random.split(key, 3)
     share = jax.scipy.stats.norm.cdf(_smooth(of_distance, _MEMORY))
-    distance = (OUTER * jnp.sqrt(share), INNER + (_FAR - INNER) * share)[kind]
+    distance = (_OUTERMOST * jnp.sqrt(share), _INNERMOST + (_FAR - _INNERMOST) * share)[kind]
     turns = _TURN * _smooth(of_turns, _TURNING)
     angle = jax.random.uniform(of_angle, maxval=2 * jnp.pi) + jnp.cumsum(turns)
     return _plane(distance, angle)

@@ -1,7 +1,7 @@
 """Problems for behaviour cloning: a point, led by an expert or mostly led astray."""
 
 from rlsuite.algorithms import behaviour_cloning
-from rlsuite.problems import mazes
+from rlsuite.problems import blocks, mazes
 from rlsuite.problems.offline import POINT_LENGTH, problem_of
 from rlsuite.registry import Entry
 
@@ -12,6 +12,9 @@ _POINT = behaviour_cloning.Config(
     evaluation_episodes=1,
     evaluation_length=POINT_LENGTH,
 )
+
+
+_STACKING = behaviour_cloning.Config(evaluation_episodes=32, evaluation_length=blocks.LENGTH)
 
 
 def _maze(name: str) -> behaviour_cloning.Config:
@@ -38,6 +41,7 @@ ENTRY = Entry(
             config=_POINT,
             summary="the same point, of whose episodes 70 % are headed the other way",
         ),
+        **blocks.policies(20_000, _STACKING),
         **mazes.problems(behaviour_cloning.make, _maze, 20_000),
     },
     probe="point-expert",

@@ -1,7 +1,7 @@
 """Problems for conservative Q-learning: a point, mostly led astray."""
 
 from rlsuite.algorithms import cql
-from rlsuite.problems import mazes
+from rlsuite.problems import blocks, mazes
 from rlsuite.problems.offline import POINT_LENGTH, problem_of
 from rlsuite.registry import Entry
 
@@ -17,6 +17,16 @@ _POINT = cql.Config(
     hidden_sizes=(32, 32),
     evaluation_episodes=1,
     evaluation_length=POINT_LENGTH,
+)
+
+
+_STACKING = cql.Config(
+    policy_learning_rate=1e-4,
+    num_actions=4,
+    batch_size=128,
+    hidden_sizes=(256, 256),
+    evaluation_episodes=32,
+    evaluation_length=blocks.LENGTH,
 )
 
 
@@ -45,6 +55,7 @@ ENTRY = Entry(
             summary="a point in the plane, of whose 200 episodes 70 % lead away from its goal",
             quick=True,
         ),
+        **blocks.policies(20_000, _STACKING),
         **mazes.problems(cql.make, _maze, 30_000),
     },
     probe="point-mixed",

@@ -1,7 +1,7 @@
 """Problems for planning by diffusion: constraints, skills, mazes, and a probe."""
 
 import dataclasses
-import itertools
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from rlsuite.algorithms import decision_diffuser
 from rlsuite.algorithms.decision_diffuser import Config, Model, Planning, Request
 from rlsuite.data.offline import Offline, offline
-from rlsuite.problems import mazes
+from rlsuite.problems import blocks, mazes
 from rlsuite.problems.offline import POINT_LENGTH, problem_of
 from rlsuite.problems.slippery_point import LENGTH, slippery_point, to_the_goal
 from rlsuite.registry import Entry, Problem
@@ -76,6 +76,7 @@ def together(labels: Float[Array, "request label"], guidance: float) -> Callable
     return request
 
 
+@functools.cache
 def _ring() -> Offline:
     from rlsuite.envs import ring
 
@@ -91,38 +92,10 @@ _STACKING = Config(
     overhang=24,
     conditions=("label",),
     evaluation_episodes=32,
-    evaluation_length=127,
+    evaluation_length=blocks.LENGTH,
     model=Model(prediction="data"),
     planning=Planning(sampler="dpm-solver", sampling_steps=10, guidance=1.5, replan_every=8),
 )
-
-
-def _stacking() -> Offline:
-    from rlsuite.envs import block_stacking
-
-    shown = block_stacking.demonstrations(jax.random.key(0))
-    tower = block_stacking.block_stacking(block_stacking.chain(0, 1, 2))
-    return offline("block-stacking", shown, tower, expert_return=1.0)
-
-
-def tower(*blocks: int, guidance: float) -> Callable[[Any], Request]:
-    """A request for a tower: each block on the next.
-
-    Args:
-        *blocks: From the top one down.
-        guidance: ω.
-
-    Returns:
-        For ``decision_diffuser.make``.
-    """
-
-    def request(observation: Any) -> Request:
-        from rlsuite.envs import block_stacking
-
-        pairs = [block_stacking.pair(*two) for two in itertools.pairwise(blocks)]
-        return together(jnp.asarray(np.stack(pairs)), guidance)(observation)
-
-    return request
 
 
 _GAIT = Config(
@@ -137,6 +110,7 @@ _GAIT = Config(
 )
 
 
+@functools.cache
 def _gait() -> Offline:
     from rlsuite.envs import gait
 
@@ -190,10 +164,10 @@ ENTRY = Entry(
             baselines=lambda _: {"optimal": 100.0},
         ),
         "stacking": Problem(
-            build=_stacking,
+            build=blocks.blocks,
             num_steps=20_000,
             config=_STACKING,
-            callables={"request": tower(0, 1, 2, guidance=_STACKING.planning.guidance)},
+            callables={"request": blocks.tower(_STACKING.planning.guidance)},
             summary="three blocks become a tower; only pairs were ever stacked",
             score="score",
             higher_is_better=True,

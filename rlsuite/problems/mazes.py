@@ -5,6 +5,7 @@ that walked. Rewards are those of the fixed goal. Whoever plans is given the wal
 of which ends at its goal.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ LENGTHS: Mapping[str, int] = {"umaze": 300, "medium": 600, "large": 800}
 _STEPS, _SEED = 100_000, 0
 
 
+@functools.cache
 def maze(name: str, *, journeys: bool = False) -> Offline:
     """A maze and a hundred thousand steps of walking in it.
 

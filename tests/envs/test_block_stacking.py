@@ -133,8 +133,12 @@ def test_the_expert_makes_its_own_constraint_hold_and_no_other(episodes):
     assert np.asarray(HOLDS(episodes.observations)).sum(axis=1).max() == 1
 
 
-def test_the_environment_repeats_a_demonstration(episodes):
-    problem = stacking.block_stacking(np.asarray(episodes.labels[3]))
+@pytest.mark.parametrize("unwanted", [False, True])
+def test_the_environment_repeats_a_demonstration(episodes, unwanted):
+    """It earns 1 by what it is labelled with, and loses as much where just that must not be."""
+    label = np.asarray(episodes.labels[3])
+    pair = (np.zeros(12), label) if unwanted else (label, None)
+    problem = stacking.block_stacking(*pair)
     steps = slice(int(episodes.starts[3]), int(episodes.ends[episodes.starts[3]]))
     inner = world.EnvState(time=jnp.int32(0), observation=episodes.observations[steps][0])
 
@@ -144,7 +148,7 @@ def test_the_environment_repeats_a_demonstration(episodes):
 
     _, seen = jax.lax.scan(step, inner, episodes.actions[steps])
     np.testing.assert_allclose(seen.observation, episodes.next_observations[steps], atol=1e-5)
-    assert seen.reward.sum() == 1
+    assert seen.reward.sum() == (-1 if unwanted else 1)
     assert not seen.is_terminal.any()
 
 

@@ -261,14 +261,15 @@ class EnvState(environment.EnvState):
 
 @struct.dataclass
 class EnvParams(environment.EnvParams):
-    """Which of the 12 constraints are wanted, and after how many steps an episode is cut off."""
+    """Which of the 12 constraints are wanted and which unwanted, and how long an episode is."""
 
     wanted: Any = tuple(PAIRS.index((0, 1)) == number for number in range(len(PAIRS)))
+    unwanted: Any = (False,) * len(PAIRS)
     max_steps_in_episode: Any = STATES - 1
 
 
 class BlockStacking(VectorEnvironment):
-    """The world; the return is 1 if in the end all wanted constraints hold, else 0."""
+    """The world; the return is 1 if in the end all holds that is wanted, and nothing unwanted."""
 
     action_size, observation_size = 4, 16
 
@@ -288,10 +289,10 @@ class BlockStacking(VectorEnvironment):
         action: Float[Array, " 4"],
         params: EnvParams,
     ) -> tuple[EnvState, Float[Array, ""]]:
-        """One step; the reward is 1 where the constraints come to hold, −1 where they cease to."""
+        """One step; the reward is 1 where all comes to be as wanted, −1 where it ceases to."""
         after = move(state.observation, action)
-        wanted = jnp.asarray(params.wanted)
-        reward = obeyed(after, wanted).astype(float) - obeyed(state.observation, wanted)
+        asked = jnp.asarray(params.wanted), jnp.asarray(params.unwanted)
+        reward = obeyed(after, *asked).astype(float) - obeyed(state.observation, *asked)
         return state.replace(observation=after), reward
 
     def see(self, state: EnvState, params: EnvParams) -> Float[Array, " 16"]:  # noqa: ARG002
@@ -319,14 +320,20 @@ def laid_out(key: PRNGKeyArray) -> tuple[Float[Array, " 16"], Float[Array, " 2"]
     return pack(World(gripper, jnp.ones(()), blocks)), places[BLOCKS]
 
 
-def block_stacking(wanted: Float[Array | np.ndarray, " 12"] | None = None) -> Control:
+def block_stacking(
+    wanted: Float[Array | np.ndarray, " 12"] | None = None,
+    unwanted: Float[Array | np.ndarray, " 12"] | None = None,
+) -> Control:
     """The problem of making constraints hold.
 
     Args:
         wanted: 1 for each constraint that must hold; None for block 0 on block 1.
+        unwanted: 1 for each that must not; None for none.
 
     Returns:
         The problem.
     """
     wanted = pair(0, 1) if wanted is None else wanted
-    return Control("block-stacking", BlockStacking(), EnvParams(wanted=jnp.asarray(wanted)))
+    unwanted = np.zeros(len(PAIRS), np.float32) if unwanted is None else unwanted
+    params = EnvParams(wanted=jnp.asarray(wanted), unwanted=jnp.asarray(unwanted))
+    return Control("block-stacking", BlockStacking(), params)

@@ -1,0 +1,94 @@
+"""Blocks as a problem of offline learning: a tower, from demonstrations of single stackings.
+
+Whoever plans is asked for constraints; policies are shown the labels of what is wanted beside what
+they see, and learn from demonstrations that show their own.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from rlsuite.algorithms.decision_diffuser import Request
+from rlsuite.data import offline
+from rlsuite.data.offline import Offline
+from rlsuite.registry import Problem
+
+TOWER = (0, 1, 2)
+"""The blocks that are to stand on each other, from the top one down."""
+
+LENGTH = 127
+"""How long an episode is."""
+
+
+@functools.cache
+def blocks() -> Offline:
+    """The blocks, demonstrations, and the tower as what is wanted.
+
+    Returns:
+        The problem.
+    """
+    from rlsuite.envs import block_stacking
+
+    shown = block_stacking.demonstrations(jax.random.key(0))
+    tower = block_stacking.block_stacking(block_stacking.chain(*TOWER))
+    return offline.offline("block-stacking", shown, tower, expert_return=1.0)
+
+
+def told_blocks() -> Offline:
+    """The same for policies.
+
+    Returns:
+        The problem, whose observations end with labels: the tower's, where they are tried out.
+    """
+    from rlsuite.envs import block_stacking
+
+    return offline.told(blocks(), jnp.asarray(block_stacking.chain(*TOWER)))
+
+
+def tower(guidance: float | Float[Array, ""]) -> Callable[[Any], Request]:
+    """A request for the tower: each block on the next, by conditions of their own.
+
+    Args:
+        guidance: ω.
+
+    Returns:
+        For ``decision_diffuser.make``.
+    """
+
+    def request(observation: Any) -> Request:
+        from rlsuite.envs import block_stacking
+
+        del observation
+        pairs = np.stack([block_stacking.pair(*two) for two in itertools.pairwise(TOWER)])
+        return Request(jnp.asarray(pairs), guidance * jnp.ones(len(pairs)))
+
+    return request
+
+
+def policies(num_steps: int, config: Any) -> dict[str, Problem]:
+    """The problem of the registry for an algorithm that learns a policy.
+
+    Args:
+        num_steps: How many steps a full run has.
+        config: The config.
+
+    Returns:
+        Its name to the problem.
+    """
+    return {
+        "stacking": Problem(
+            build=told_blocks,
+            num_steps=num_steps,
+            config=config,
+            summary="three blocks become a tower; only pairs were ever stacked",
+            score="score",
+            higher_is_better=True,
+            baselines=lambda _: {"random": 0.0, "optimal": 100.0},
+        )
+    }
