@@ -69,7 +69,7 @@ def test_a_sweep_in_one_program_is_each_pair_alone(monkeypatch):
     def plans(omega, alpha):
         key = jax.random.key(1)
         request = ring.REQUESTS["both: the ring"]
-        return ring.drawn(config.planning, state, key, request, 3, omega, alpha)
+        return ring.drawn(config, state, key, request, 3, omega, alpha)
 
     pairs = jnp.asarray([[1.0, 0.25], [2.0, 1.0]])
     together = jax.jit(jax.vmap(plans))(*pairs.T)
@@ -93,10 +93,20 @@ def test_requests_are_what_they_are_called():
 def test_blocks_that_nobody_moved_make_no_tower(monkeypatch):
     """Two steps are not enough for anything, good or bad."""
     monkeypatch.setattr(stacking, "PROBLEM", small(stacking.PROBLEM, evaluation_length=2))
-    section = stacking.section(stacking.Sizes(1, 2, 2, 2), None, Stages())
-    assert cells(section.tables[0]) == [
-        [name, "0 (0 … 0)", "0 (0 … 0)"] for name in stacking.kinds()
-    ]
+    monkeypatch.setattr(stacking, "POLICIES", policies(evaluation_length=2, hidden_sizes=(4,)))
+    section = stacking.section(stacking.Sizes(1, 2, 2, 2, share=1e-9), None, Stages())
+    assert cells(section.tables[0]) == [[name, *4 * ["0 (0 … 0)"]] for name in stacking.kinds()]
+
+
+def policies(**changes):
+    """The policies beside the planner, with other configs."""
+    changed = {}
+    for name, entry in stacking.POLICIES.items():
+        problem = entry.problems["stacking"]
+        config = dataclasses.replace(problem.config, **changes)
+        problems = {"stacking": dataclasses.replace(problem, config=config)}
+        changed[name] = dataclasses.replace(entry, problems=problems)
+    return changed
 
 
 def test_a_method_is_scored_where_it_is_named(monkeypatch, tmp_path):
@@ -114,12 +124,21 @@ def test_a_method_is_scored_where_it_is_named(monkeypatch, tmp_path):
             problem = dataclasses.replace(problem, config=config)
         entries[name] = dataclasses.replace(entry, problems={"maze-umaze": problem})
     monkeypatch.setattr(mazes, "METHODS", entries)
-    monkeypatch.setattr(mazes.decision_diffuser, "ENTRY", entries["Decision Diffuser"])
-    section = mazes.section(mazes.Sizes(("umaze",), 2, 1e-9), None, Stages(tmp_path))
+    monkeypatch.setattr(mazes, "ENTRY", entries["Decision Diffuser"])
+    samplers = {"all": {"sampler": "ancestral"}, "half of the last": {"warm_steps": 1}}
+    monkeypatch.setattr(mazes, "SAMPLERS", samplers)
+    sizes = mazes.Sizes(("umaze",), 2, 1e-9, tuple(samplers))
+    section = mazes.section(sizes, None, Stages(tmp_path))
     assert [row[0] for row in cells(section.tables[0])] == list(entries)
     with np.load(next(tmp_path.rglob("bc*.npz"))) as kept:
         assert cells(section.tables[0])[1][1] == summaries.text_of(kept["scores"])
         assert kept["scores"].shape == (2,)
+    few = cells(section.tables[1])
+    assert [row[0] for row in few] == list(samplers)
+    assert few[0][-1] == "1.0 ×"
+    with np.load(next(tmp_path.rglob("decision*.npz"))) as kept:
+        assert [row[1] for row in few] == list(map(summaries.text_of, kept["few steps"]))
+        assert np.all(kept["seconds"] > 0)
     assert [picture.kind for picture in section.pictures] == ["png", "gif"]
 
 

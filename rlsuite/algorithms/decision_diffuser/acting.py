@@ -104,13 +104,22 @@ def next_action(
         (the action, what is remembered then).
     """
     plan = planning.look(config, plan, planner.normalizer.normalize(observation))
+    return _follow(config, planner, _renewed(config, planner, key, observation, plan))
+
+
+def _renewed(
+    config: Config, planner: Planner, key: PRNGKeyArray, observation: Float[Array, " n"], plan: Plan
+) -> Plan:
+    """The plan, made anew where it is time to; warm ones begin from a first one, made before."""
     warm = config.planning.warm_steps > 0
 
     def anew(plan: Plan) -> Plan:
         return plan_now(config, planner, key, observation, plan, warm=warm)
 
     is_time = plan.time % config.planning.replan_every == 0
-    return _follow(config, planner, jax.lax.cond(is_time, anew, lambda plan: plan, plan))
+    if warm:
+        is_time = is_time & (plan.time > 0)
+    return jax.lax.cond(is_time, anew, lambda plan: plan, plan)
 
 
 def _follow(config: Config, planner: Planner, plan: Plan) -> tuple[Float[Array, " m"], Plan]:
@@ -157,30 +166,38 @@ def walk(
     """
     of_start, of_first, of_steps = jax.random.split(key, 3)
 
+    def each(function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function of a key, an observation and a plan, for all episodes."""
+        return jax.vmap(function, (0, 0, _EPISODES), _EPISODES)
+
     def split(key: PRNGKeyArray) -> Array:
         return jax.random.split(key, num_episodes)
 
-    def act(key: PRNGKeyArray, seen: Timestep, plan: Plan) -> tuple[Array, Plan]:
-        one = functools.partial(next_action, config, planner)
-        return jax.vmap(one, (0, 0, _EPISODES), (0, _EPISODES))(split(key), seen.observation, plan)
+    def look(seen: Timestep, plan: Plan) -> Plan:
+        states = jax.vmap(planner.normalizer.normalize)(seen.observation)
+        return jax.vmap(functools.partial(planning.look, config), (_EPISODES, 0), _EPISODES)(
+            plan, states
+        )
 
-    def move(key: PRNGKeyArray, now: Any, action: Array, over: Array) -> tuple[Any, Array, Any]:
-        state, seen = jax.vmap(control.transition)(split(key), now[0].inner, action)
-        told = (jnp.where(over, 0.0, seen.reward), ~over, seen.is_terminal & ~over)
-        return (state, seen), over | seen.is_last, told
+    renewed = each(functools.partial(_renewed, config, planner))
+    follow = jax.vmap(functools.partial(_follow, config, planner), (_EPISODES,), (0, _EPISODES))
 
     def step(carry: Any, key: PRNGKeyArray) -> tuple[Any, Any]:
-        now, action, plan, over = carry
-        of_move, of_action = jax.random.split(key)
-        observation = now[1].observation
-        now, over, told = move(of_move, now, action, over)
-        following, plan = act(of_action, now[1], plan)
-        return (now, following, plan, over), (observation, action, *told)
+        (state, seen), plan, over = carry
+        of_move, of_plan = jax.random.split(key)
+        action, plan = follow(renewed(split(of_plan), seen.observation, plan))
+        state, following = jax.vmap(control.transition)(split(of_move), state.inner, action)
+        earned = jnp.where(over, 0.0, following.reward)
+        told = (seen.observation, action, earned, ~over, following.is_terminal & ~over)
+        return ((state, following), look(following, plan), over | following.is_last), told
 
     now = jax.vmap(control.reset)(split(of_start))
-    first = functools.partial(first_action, config, planner)
-    action, plan = jax.vmap(first, out_axes=(0, _EPISODES))(split(of_first), now[1].observation)
-    carry: Any = (now, action, plan, jnp.zeros(num_episodes, bool))
+    states = jax.vmap(planner.normalizer.normalize)(now[1].observation)
+    plan = jax.vmap(functools.partial(planning.begin, config), out_axes=_EPISODES)(states)
+    if config.planning.warm_steps:
+        cold = each(functools.partial(plan_now, config, planner, warm=False))
+        plan = cold(split(of_first), now[1].observation, plan)
+    carry: Any = (now, plan, jnp.zeros(num_episodes, bool))
     keys = jax.random.split(of_steps, config.evaluation_length)
     last, told = jax.lax.scan(step, carry, keys)
     observations, *rest = (jnp.moveaxis(x, 0, 1) for x in told)

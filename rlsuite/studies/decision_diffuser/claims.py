@@ -27,7 +27,7 @@ class Sizes(NamedTuple):
 
 
 FULL = Sizes(
-    mazes=mazes.Sizes(("umaze", "medium", "large"), 5, 1.0),
+    mazes=mazes.Sizes(("umaze", "medium", "large"), 5, 1.0, tuple(mazes.SAMPLERS)),
     ring=ring.Sizes(
         5000, 5, 1000, 250, (0.5, 1.0, 1.5, 2.0, 3.0), (0.0, 0.25, 0.5, 1.0), tuple(ring.SAMPLERS)
     ),
@@ -36,10 +36,12 @@ FULL = Sizes(
     stochastic=stochastic.Sizes(1000, 10, (0.0, 0.1, 0.2, 0.3, 0.4)),
 )
 QUICK = Sizes(
-    mazes=mazes.Sizes(("umaze",), 1, 0.03),
-    ring=ring.Sizes(1000, 1, 100, 32, (1.0, 1.5), (0.5, 1.0), ("DPM-Solver++, 5 steps",)),
-    stacking=stacking.Sizes(200, 1, 2, 2),
-    skills=skills.Sizes(150, 1, 2),
+    mazes=mazes.Sizes(("umaze",), 1, 0.03, ("DPM-Solver++, 10 steps",), narrow=True),
+    ring=ring.Sizes(
+        1000, 1, 100, 32, (1.0, 1.5), (0.5, 1.0), ("DPM-Solver++, 5 steps",), narrow=True
+    ),
+    stacking=stacking.Sizes(200, 1, 2, 2, share=0.01, narrow=True),
+    skills=skills.Sizes(150, 1, 2, narrow=True),
     stochastic=stochastic.Sizes(300, 2, (0.2,)),
 )
 

@@ -1,5 +1,7 @@
 """Returns in mazes: plans against policies, trained on the same walks, in the same run."""
 
+import dataclasses
+import time
 from typing import Any, NamedTuple
 
 import jax
@@ -12,20 +14,38 @@ from rlsuite.core import run
 from rlsuite.envs import point_maze
 from rlsuite.io.reports import Picture, Section, picture
 from rlsuite.io.stages import Stages
-from rlsuite.io.tables import table
+from rlsuite.io.tables import Table, table
 from rlsuite.ops.diffusion import Known
 from rlsuite.problems import behaviour_cloning, cql, decision_diffuser, iql
 from rlsuite.problems.mazes import at_rest
-from rlsuite.registry import Entry
+from rlsuite.registry import Entry, Problem
+from rlsuite.studies.decision_diffuser.trained import sized
 from rlsuite.studies.summaries import over, text_of
 
+ENTRY = decision_diffuser.ENTRY
+
 METHODS: dict[str, Entry] = {
-    "Decision Diffuser": decision_diffuser.ENTRY,
+    "Decision Diffuser": ENTRY,
     "IQL": iql.ENTRY,
     "CQL": cql.ENTRY,
     "BC": behaviour_cloning.ENTRY,
 }
 """The rows of the table."""
+
+
+SAMPLERS: dict[str, dict[str, Any]] = {
+    "ancestral, 100 steps": {"sampler": "ancestral"},
+    "ancestral, 20 from the last plan": {"sampler": "ancestral", "warm_steps": 20},
+    "DDIM, 10 steps": {"sampler": "ddim", "sampling_steps": 10},
+    "DPM-Solver++, 10 steps": {"sampler": "dpm-solver", "sampling_steps": 10},
+    "DPM-Solver++, 2 of 10 from the last plan": {
+        "sampler": "dpm-solver",
+        "sampling_steps": 10,
+        "warm_steps": 2,
+    },
+    "DPM-Solver++, 5 steps": {"sampler": "dpm-solver", "sampling_steps": 5},
+}
+"""How the same networks' plans are drawn."""
 
 
 class Sizes(NamedTuple):
@@ -35,11 +55,15 @@ class Sizes(NamedTuple):
         mazes: Which mazes.
         num_seeds: How many seeds.
         share: Of each problem's own number of updates.
+        samplers: Which ones, by their names in ``SAMPLERS``; the first is what others are held to.
+        narrow: Whether the network that plans is a small one.
     """
 
     mazes: tuple[str, ...]
     num_seeds: int
     share: float
+    samplers: tuple[str, ...]
+    narrow: bool = False
 
 
 def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
@@ -55,7 +79,7 @@ def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
     """
     seeds = num_seeds or sizes.num_seeds
     found = {
-        (name, maze): _trained(name, maze, seeds, sizes.share, stages)
+        (name, maze): _trained(name, maze, seeds, sizes, stages)
         for maze in sizes.mazes
         for name in METHODS
     }
@@ -71,14 +95,67 @@ def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
         rows,
     )
     last = sizes.mazes[-1]
-    return Section("Returns", [shown], _pictures(last, found["Decision Diffuser", last]["plans"]))
+    few = _few_steps(sizes, {maze: found["Decision Diffuser", maze] for maze in sizes.mazes}, seeds)
+    return Section(
+        "Returns", [shown, few], _pictures(last, found["Decision Diffuser", last]["plans"])
+    )
 
 
-def _trained(name: str, maze: str, seeds: int, share: float, stages: Stages) -> dict[str, Any]:
+def _few_steps(sizes: Sizes, found: dict[str, dict[str, Any]], seeds: int) -> Table:
+    """What is lost by walking fewer steps, and what is gained."""
+    rows = []
+    for number, name in enumerate(sizes.samplers):
+        scores = [text_of(found[maze]["few steps"][number]) for maze in sizes.mazes]
+        times = [np.asarray(found[maze]["seconds"]) for maze in sizes.mazes]
+        ratio = float(np.median([each[0] / each[number] for each in times]))
+        rows.append([name, *scores, f"{ratio:.1f} ×"])
+    return table(
+        "Few steps, and warm starts",
+        f"Scores of the same networks by how their plans are drawn, {over(seeds)}; and how much "
+        f"sooner a plan is drawn than with {sizes.samplers[0]}.",
+        ["plans", *sizes.mazes, "speed"],
+        rows,
+    )
+
+
+def _sampled(problem: Problem, states: dd.State, samplers: tuple[str, ...]) -> dict[str, Any]:
+    """Scores ``[sampler, seed]``, and seconds that one plan takes."""
+    built, first = problem.build(), jax.tree.map(lambda leaf: leaf[0], states)
+    scores, seconds = [], []
+    for name in samplers:
+        planning = dataclasses.replace(problem.config.planning, **SAMPLERS[name])
+        config = dataclasses.replace(problem.config, planning=planning)
+        algorithm = ENTRY.make_for(problem)(built, config)
+        evaluate, act = algorithm.evaluate, algorithm.act
+        assert evaluate is not None
+        assert act is not None
+        key = jax.random.key(1)
+        scores.append(jax.jit(jax.vmap(lambda state: evaluate(key, state).score))(states))  # noqa: B023
+        seconds.append(_seconds(act, config, first))
+    return {"few steps": np.asarray(scores), "seconds": np.asarray(seconds)}
+
+
+def _seconds(act: Any, config: dd.Config, state: dd.State) -> float:
+    """The time of an action that a plan is made for, not the first; the least of ten."""
+    seen = jnp.zeros(state.statistics.bound.shape)
+    _, carry = jax.jit(lambda state: act(None, state, seen, None))(state)
+    carry = carry._replace(time=carry.time + config.planning.replan_every - 1)
+    again = jax.jit(lambda state, carry: act(None, state, seen, carry))
+    jax.block_until_ready(again(state, carry))
+    times = []
+    for _ in range(10):
+        began = time.perf_counter()
+        jax.block_until_ready(again(state, carry))
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def _trained(name: str, maze: str, seeds: int, sizes: Sizes, stages: Stages) -> dict[str, Any]:
     """The scores of all seeds, and plans of the first one, of a method that plans."""
     entry = METHODS[name]
-    problem = entry.problems[f"maze-{maze}"]
-    num_steps = max(int(share * problem.num_steps), 1)
+    plans = entry is ENTRY
+    problem = sized(entry.problems[f"maze-{maze}"], narrow=plans and sizes.narrow)
+    num_steps = max(int(sizes.share * problem.num_steps), 1)
 
     def compute() -> dict[str, Any]:
         result = run(
@@ -91,12 +168,13 @@ def _trained(name: str, maze: str, seeds: int, share: float, stages: Stages) -> 
             progress=f"{name}, {maze}",
         )
         found = {"scores": result.evaluations.score[:, -1]}
-        if entry is decision_diffuser.ENTRY:
+        if plans:
             first = jax.tree.map(lambda leaf: leaf[0], result.state)
             found["plans"] = _plans(maze, problem.config, first)
+            found |= _sampled(problem, result.state, sizes.samplers)
         return found
 
-    identity = str((to_json(problem.config), num_steps, seeds))
+    identity = str((to_json(problem.config), num_steps, seeds, sizes.samplers if plans else ()))
     return stages(f"{name}, maze {maze}", identity, compute)
 
 

@@ -1,7 +1,6 @@
 """Two constraints, each demonstrated alone: asked for together, and against each other."""
 
 import dataclasses
-import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +17,8 @@ from rlsuite.io.stages import Stages
 from rlsuite.io.tables import Table, number, table
 from rlsuite.ops.diffusion import first_known
 from rlsuite.problems.decision_diffuser import ENTRY
-from rlsuite.studies.decision_diffuser.trained import trained
+from rlsuite.registry import Problem
+from rlsuite.studies.decision_diffuser.trained import sized, trained
 from rlsuite.studies.summaries import BLUE, GREEN, ORANGE, PURPLE, band, over, plain, text_of
 
 if TYPE_CHECKING:
@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 
 PROBLEM = ENTRY.problems["ring"]
 
+DISC, OUTSIDE, NOTHING = (1.0, 0.0), (0.0, 1.0), (0.0, 0.0)
+
 REQUESTS = {
-    "within the disc": ([[1.0, 0.0]], [1.0]),
-    "outside the hole": ([[0.0, 1.0]], [1.0]),
-    "both: the ring": ([[1.0, 0.0], [0.0, 1.0]], [1.0, 1.0]),
-    "the disc, not outside": ([[1.0, 0.0], [0.0, 1.0]], [1.0, -1.0]),
-    "both labels in one condition": ([[1.0, 1.0]], [1.0]),
+    "within the disc": ((DISC, NOTHING), (1.0, 0.0)),
+    "outside the hole": ((OUTSIDE, NOTHING), (1.0, 0.0)),
+    "both: the ring": ((DISC, OUTSIDE), (1.0, 1.0)),
+    "the disc, not outside": ((DISC, OUTSIDE), (1.0, -1.0)),
+    "both labels in one condition": (((1.0, 1.0), NOTHING), (1.0, 0.0)),
 }
-"""What is asked for: conditions, and weights in units of ω."""
+"""What is asked for: two conditions, and their weights in units of ω."""
 
 SAMPLERS: dict[str, dict[str, Any]] = {
     "ancestral, 100 steps": {"sampler": "ancestral"},
@@ -54,6 +56,7 @@ class Sizes(NamedTuple):
         guidance: Values of ω.
         temperatures: Values of α.
         samplers: Which ones, by their names in ``SAMPLERS``.
+        narrow: Whether the network is a small one.
     """
 
     num_steps: int
@@ -63,6 +66,7 @@ class Sizes(NamedTuple):
     guidance: tuple[float, ...]
     temperatures: tuple[float, ...]
     samplers: tuple[str, ...]
+    narrow: bool = False
 
 
 class Obeyed(NamedTuple):
@@ -84,6 +88,8 @@ class Obeyed(NamedTuple):
 WANTED = ("disc", "outside", "ring", "hole", "ring")
 """Which share of ``Obeyed`` counts as success of each request."""
 
+_SHOWN = 40  # Plans of each request in the picture.
+
 
 def obeyed(states: Float[Array, "plan time 2"]) -> Obeyed:
     """Count plans that obey.
@@ -100,7 +106,7 @@ def obeyed(states: Float[Array, "plan time 2"]) -> Obeyed:
 
 
 def drawn(
-    planning: dd.Planning,
+    config: dd.Config,
     state: dd.State,
     key: PRNGKeyArray,
     request: tuple[Any, Any],
@@ -111,7 +117,7 @@ def drawn(
     """Plans that answer a request, each from a start of its own, anywhere in the ring.
 
     Args:
-        planning: How they are drawn, but for the next two.
+        config: How the network was trained, and how plans are drawn but for ω and α.
         state: What was trained.
         key: Key.
         request: Conditions, and weights in units of ω.
@@ -123,8 +129,8 @@ def drawn(
         The plans.
     """
     conditions, weights = (jnp.asarray(part) for part in request)
-    planning = substitute(planning, temperature=temperature)
-    config = dataclasses.replace(PROBLEM.config, planning=planning)
+    planning = substitute(config.planning, temperature=temperature)
+    config = dataclasses.replace(config, planning=planning)
     asked, control = dd.Request(conditions, guidance * weights), ring.ring()
 
     def one(key: PRNGKeyArray) -> Float[Array, "time 2"]:
@@ -148,8 +154,9 @@ def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
         The section.
     """
     seeds = num_seeds or sizes.num_seeds
-    identity = str((to_json(PROBLEM.config), sizes, seeds))
-    found = stages("ring", identity, lambda: _measured(sizes, seeds))
+    problem = sized(PROBLEM, narrow=sizes.narrow)
+    identity = str((to_json(problem.config), sizes, seeds))
+    found = stages("ring", identity, lambda: _measured(problem, sizes, seeds))
     return Section(
         "Constraints, alone and together",
         [_requests(found, sizes, seeds), _samplers(found, sizes)],
@@ -173,48 +180,56 @@ _DRAWN = (
 _WALKED = "Plans of the first seed, asked for both constraints, as they are walked."
 
 
-def _measured(sizes: Sizes, seeds: int) -> Mapping[str, Any]:
+def _measured(problem: Problem, sizes: Sizes, seeds: int) -> Mapping[str, Any]:
     """Everything that is computed: shares ``[request, seed]``, sweeps, samplers, and some plans."""
-    states = trained(PROBLEM, sizes.num_steps, seeds, "ring")
-    planning, key = PROBLEM.config.planning, jax.random.key(1)
+    states = trained(problem, sizes.num_steps, seeds, "ring")
+    config, key = problem.config, jax.random.key(1)
+    planning = config.planning
+    requests = tuple(map(jnp.asarray, zip(*REQUESTS.values(), strict=True)))
 
-    # Requests are traced: those of one shape share a program.
-    @functools.partial(jax.jit, static_argnums=(1, 2))
-    def shares(request: Any, which: dd.Planning, count: int, omega: Any, alpha: Any) -> Obeyed:
-        def one(state: dd.State) -> Obeyed:
-            return obeyed(drawn(which, state, key, request, count, omega, alpha))
+    def success(which: dd.Planning, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Shares ``[request, seed]``, and some plans of the first seed."""
+        of_which = dataclasses.replace(config, planning=which)
 
-        return jax.vmap(one)(states)
+        @jax.jit
+        def asked(conditions: Array, weights: Array) -> tuple[Obeyed, Array]:
+            def one(state: dd.State) -> tuple[Obeyed, Array]:
+                request = (conditions, weights)
+                plans = drawn(
+                    of_which, state, key, request, count, which.guidance, which.temperature
+                )
+                return obeyed(plans), plans[:_SHOWN]
 
-    @jax.jit
-    def shown(request: Any) -> Array:
-        first = jax.tree.map(lambda leaf: leaf[0], states)
-        return drawn(planning, first, key, request, 40, planning.guidance, planning.temperature)
+            shares, plans = jax.vmap(one)(states)
+            return shares, plans[0]
 
-    def success(which: dd.Planning, count: int) -> np.ndarray:
-        omega, alpha = planning.guidance, planning.temperature
-        return np.stack(
-            [
-                getattr(shares(request, which, count, omega, alpha), wanted)
-                for request, wanted in zip(REQUESTS.values(), WANTED, strict=True)
-            ]
-        )
+        # One request after another: they share a program, and all at once would need much memory.
+        found = [asked(*request) for request in zip(*requests, strict=True)]
+        shares = [getattr(each[0], wanted) for each, wanted in zip(found, WANTED, strict=True)]
+        return np.stack(shares), np.stack([each[1] for each in found])
 
     @jax.jit
     def swept(omegas: Array, alphas: Array) -> Array:
-        def one(omega: Array, alpha: Array) -> Array:
-            return shares(REQUESTS["both: the ring"], planning, sizes.num_swept, omega, alpha).ring
+        def one(omega: Array, alpha: Array, state: dd.State) -> Array:
+            both = REQUESTS["both: the ring"]
+            return obeyed(drawn(config, state, key, both, sizes.num_swept, omega, alpha)).ring
 
-        return jax.vmap(jax.vmap(one, (0, None)), (None, 0))(omegas, alphas)
+        over_seeds = jax.vmap(one, (None, None, 0))
+        return jax.vmap(jax.vmap(over_seeds, (0, None, None)), (None, 0, None))(
+            omegas, alphas, states
+        )
 
-    sampled = {}
-    for name in sizes.samplers:
-        which = dataclasses.replace(planning, **SAMPLERS[name])
-        sampled[f"sampler: {name}"] = success(which, sizes.num_swept)
+    shares, plans = success(planning, sizes.num_plans)
+    sampled = {
+        f"sampler: {name}": success(
+            dataclasses.replace(planning, **SAMPLERS[name]), sizes.num_swept
+        )[0]
+        for name in sizes.samplers
+    }
     return {
-        "success": success(planning, sizes.num_plans),
+        "success": shares,
         "sweep": swept(jnp.asarray(sizes.guidance), jnp.asarray(sizes.temperatures)),
-        "plans": np.stack([shown(request) for request in REQUESTS.values()]),
+        "plans": plans,
         **sampled,
     }
 

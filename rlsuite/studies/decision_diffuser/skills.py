@@ -15,7 +15,8 @@ from rlsuite.io.reports import Picture, Section, picture
 from rlsuite.io.stages import Stages
 from rlsuite.io.tables import table
 from rlsuite.problems.decision_diffuser import ENTRY
-from rlsuite.studies.decision_diffuser.trained import trained
+from rlsuite.registry import Problem
+from rlsuite.studies.decision_diffuser.trained import sized, trained
 from rlsuite.studies.summaries import BLUE, GREEN, GREY, ORANGE, over, plain, text_of
 
 if TYPE_CHECKING:
@@ -48,11 +49,13 @@ class Sizes(NamedTuple):
         num_steps: Updates.
         num_seeds: Networks.
         num_episodes: Of each request.
+        narrow: Whether the network is a small one.
     """
 
     num_steps: int
     num_seeds: int
     num_episodes: int
+    narrow: bool = False
 
 
 def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
@@ -67,8 +70,9 @@ def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
         The section.
     """
     seeds = num_seeds or sizes.num_seeds
-    identity = str((to_json(PROBLEM.config), sizes, seeds))
-    found = stages("skills", identity, lambda: _measured(sizes, seeds))
+    problem = sized(PROBLEM, narrow=sizes.narrow)
+    identity = str((to_json(problem.config), sizes, seeds))
+    found = stages("skills", identity, lambda: _measured(problem, sizes, seeds))
     shown = table(
         "What is asked for, and what the frames show",
         f"Per cent of frames that a gait has the largest share of, in {sizes.num_episodes} "
@@ -99,20 +103,19 @@ _DRAWN = (
 _WALKED = "Bounding and pacing, asked for together by two conditions; the first seed."
 
 
-def _measured(sizes: Sizes, seeds: int) -> Mapping[str, Any]:
+def _measured(problem: Problem, sizes: Sizes, seeds: int) -> Mapping[str, Any]:
     """Shares of frames ``[request, seed, gait]``, and one episode of each request."""
-    problem = PROBLEM.build()
-    states = trained(PROBLEM, sizes.num_steps, seeds, "skills")
-    config = PROBLEM.config
+    states = trained(problem, sizes.num_steps, seeds, "skills")
+    built, config = problem.build(), problem.config
 
     @jax.jit
     @jax.vmap
     def walked(state: dd.State, key: PRNGKeyArray) -> Float[Array, "request episode states 13"]:
         def one(conditions: Array, signs: Array) -> Array:
             asked = dd.Request(conditions, config.planning.guidance * signs)
-            planner = dd.planner_of(problem, config, state, request=lambda _: asked)
-            assert problem.control is not None
-            walk = dd.walk(config, planner, problem.control, key, sizes.num_episodes)
+            planner = dd.planner_of(built, config, state, request=lambda _: asked)
+            assert built.control is not None
+            walk = dd.walk(config, planner, built.control, key, sizes.num_episodes)
             return walk.observations
 
         conditions, signs = zip(*REQUESTS.values(), strict=True)

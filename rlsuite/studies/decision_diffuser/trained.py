@@ -1,27 +1,53 @@
-"""Planners trained for a study: several seeds of a problem's own config."""
+"""What a study trains: several seeds of a problem's own config."""
+
+import dataclasses
+from typing import Any
 
 import jax
 
-from rlsuite.algorithms.decision_diffuser import State
-from rlsuite.core import run
+from rlsuite.core import Algorithm, run
 from rlsuite.problems.decision_diffuser import ENTRY
-from rlsuite.registry import Problem
+from rlsuite.registry import Entry, Problem
 
 
-def trained(problem: Problem, num_steps: int, num_seeds: int, label: str) -> State:
-    """Train planners.
+def sized(problem: Problem, *, narrow: bool) -> Problem:
+    """A problem with its own network, or with one that is soon compiled, for a first look.
+
+    Args:
+        problem: With a U-Net of three levels.
+        narrow: Whether it is to be one of two levels of eight channels.
+
+    Returns:
+        The problem.
+    """
+    if not narrow:
+        return problem
+    model = dataclasses.replace(problem.config.model, channels=8, multiples=(1, 2))
+    return dataclasses.replace(problem, config=dataclasses.replace(problem.config, model=model))
+
+
+def trained(
+    problem: Problem, num_steps: int, num_seeds: int, label: str, entry: Entry = ENTRY
+) -> Any:
+    """Train; nobody walks by it here.
 
     Args:
         problem: What on.
         num_steps: Updates.
         num_seeds: Networks.
         label: Of the progress bar.
+        entry: The algorithm; by default the Decision Diffuser.
 
     Returns:
         The states, seeds first.
     """
+    make = entry.make_for(problem)
+
+    def untested(built: Any, config: Any) -> Algorithm:
+        return make(built, config)._replace(evaluate=None)
+
     return run(
-        ENTRY.make_for(problem),
+        untested,
         problem.build(),
         problem.config,
         jax.random.key(0),
