@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rlsuite.io.interrupts import Interrupt
@@ -85,8 +86,10 @@ def drive(
         for step, chunk in _chunks(steps, length):
             state, metrics, nan = program.steps(state, step, chunk)
             step += chunk
+            if np.any(gather(nan)):
+                history.refuse_nan(step, gather(state))
             last = step == steps.stop
-            bar.update(step, history.add(step, chunk, gather(metrics), gather(nan)))
+            bar.update(step, history.add(step, chunk, gather(metrics)))
             if not last and _passes(evaluate_every, step - chunk, step):
                 history.evaluated(step, gather(program.evaluate(state, step)))
             if record and (last or interrupt.requested or record.is_due(step - chunk, step)):
@@ -121,10 +124,10 @@ class History:
         self._evaluations: list[Metrics] = []
         self.evaluation_steps: list[int] = []
 
-    def add(self, step: int, length: int, metrics: Metrics, nan: Any) -> dict[str, np.ndarray]:
+    def add(self, step: int, length: int, metrics: Metrics) -> dict[str, np.ndarray]:
         """Keep a chunk that ended at ``step``; return each metric's mean over the chunk."""
         values = named(metrics)
-        self._refuse_non_finite(step - length, step, values, named(nan))
+        self._refuse_non_finite(step - length, values)
         self._chunks.append(metrics)
         means = {name: np.asarray(np.mean(value, axis=-1)) for name, value in values.items()}
         self._write(step, means)
@@ -152,10 +155,18 @@ class History:
             for sink in self._sinks:
                 sink.write(step, metrics)
 
-    def _refuse_non_finite(
-        self, before: int, after: int, metrics: dict[str, np.ndarray], nan: dict[str, np.ndarray]
-    ) -> None:
-        """Raise for the earliest value that is not finite, else for a NaN in the state."""
+    def refuse_nan(self, step: int, state: State) -> None:
+        """Raise for the first leaf of a state, on the host, that has a NaN."""
+        axes = len(self._batch.axes)
+        for name, values in named(state).items():
+            if jnp.issubdtype(values.dtype, jnp.inexact):
+                found = np.isnan(values).any(axis=tuple(range(axes, values.ndim)))
+                for index in map(tuple, np.argwhere(found).tolist()):
+                    where = self._batch.name(index)
+                    raise NonFiniteError(_complaint(f"state {name!r}", np.nan, step, where))
+
+    def _refuse_non_finite(self, before: int, metrics: dict[str, np.ndarray]) -> None:
+        """Raise for the earliest value that is not finite."""
         bad = [
             (before + 1 + index[-1], name, index)
             for name, value in metrics.items()
@@ -165,10 +176,6 @@ class History:
             step, name, index = min(bad)
             where = self._batch.name(index[: len(self._batch.axes)])
             raise NonFiniteError(_complaint(f"metric {name!r}", metrics[name][index], step, where))
-        for name, found in nan.items():
-            for index in map(tuple, np.argwhere(found).tolist()):
-                where = self._batch.name(index)
-                raise NonFiniteError(_complaint(f"state {name!r}", np.nan, after, where))
 
 
 def _complaint(what: str, value: Any, step: int, where: str) -> str:

@@ -70,7 +70,7 @@ class Program:
         """Do ``length`` steps; ``state`` is donated.
 
         Returns:
-            (state, metrics with time last, which leaves of the state have a NaN).
+            (state, metrics with time last, whether the state has a NaN).
         """
         return self._call(_steps, (length,), start, state)
 
@@ -154,19 +154,23 @@ def _steps(make: Callable[..., Any], structure: Structure, length: int) -> Calla
         else:
             state, metrics = jax.lax.scan(step, state, start + jnp.arange(length, dtype=jnp.int32))
             metrics = jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), metrics)
-        return state, metrics, _has_nan(state)
+        return state, metrics, has_nan(state)
 
     return steps
 
 
-def _has_nan(state: Any) -> Any:
-    """For every leaf of floats, whether it holds a NaN; the others hold none."""
+def has_nan(state: Any) -> jax.Array:
+    """Whether a state holds a NaN: one answer, for the host asks after every chunk.
 
-    def check(leaf: jax.Array) -> jax.Array | None:
-        floating = jnp.issubdtype(leaf.dtype, jnp.inexact)
-        return jnp.any(jnp.isnan(leaf)) if floating else None
+    Args:
+        state: A pytree.
 
-    return jax.tree.map(check, state)
+    Returns:
+        The answer.
+    """
+    leaves = [leaf for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    found = [jnp.any(jnp.isnan(leaf)) for leaf in leaves]
+    return jnp.any(jnp.stack(found)) if found else jnp.zeros((), bool)
 
 
 def _evaluate(make: Callable[..., Any], structure: Structure) -> Callable[..., Any]:

@@ -21,6 +21,7 @@ from rlsuite.data.replay import Replay
 from rlsuite.envs.control import Spec, Timestep
 from rlsuite.envs.hosts import HostEnvironment
 from rlsuite.placement import Arguments, Structure, batch_of, split, traced_arguments
+from rlsuite.programs import has_nan
 
 World = Callable[[Spec, Model], WorldModel]
 
@@ -177,15 +178,14 @@ def improve(
         moment: The number of the step; makes the key.
 
     Returns:
-        (state, metrics, which parameters have a NaN).
+        (state, metrics, whether a parameter is NaN).
     """
     key = jax.random.fold_in(arguments.key, moment)
     config = arguments.config
     learned = maker.agent(arguments)
     learner, replay, told = updates(learned, config, key, state.learner, state.replay)
     metrics = metrics_of(config, jnp.mean(state.last_score), learner, replay, told)
-    nan = jax.tree.map(lambda x: jnp.any(jnp.isnan(x)), learner.weights)
-    return state._replace(learner=learner, replay=replay), metrics, nan
+    return state._replace(learner=learner, replay=replay), metrics, has_nan(learner.weights)
 
 
 def prepare(
