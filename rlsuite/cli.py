@@ -398,8 +398,11 @@ def _study(arguments: Sequence[str]) -> int:
     from rlsuite.io.checkpoints import prepare
     from rlsuite.io.stages import Stages
     from rlsuite.io.tables import to_rich
+    from rlsuite.programs import compile_soon
 
     prepare(options.out, 1 << 24)
+    if options.quick:
+        compile_soon()
     _use_compilation_cache()
     stages = Stages(options.out, resume=options.resume)
     report = study.run(quick=options.quick, num_seeds=options.seeds, stages=stages)

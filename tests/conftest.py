@@ -1,22 +1,20 @@
 """Fixtures shared by all tests, and how their programs are compiled."""
 
-import os
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-# Three quarters of the tests' time was XLA's compiling. With these it takes less than half as long,
-# and what is compiled runs as fast. Users' own settings, everything by default, are what the
-# benchmarks run with. XLA ends a process that gives it a flag which it does not know.
-COMPILING = ["--xla_backend_optimization_level=1", "--xla_cpu_parallel_codegen_split_count=1"]
-if jax.__version_info__ < (0, 11):
-    COMPILING.append("--xla_cpu_use_fusion_emitters=false")
-os.environ["XLA_FLAGS"] = " ".join([*COMPILING, os.environ.get("XLA_FLAGS", "")]).strip()
-
 MAPPINGS = Path("/proc/self/maps")
 MOST_MAPPINGS = 20_000
+
+
+def pytest_sessionstart() -> None:
+    """Three quarters of the tests' time was XLA's compiling; benchmarks have its own settings."""
+    from rlsuite.programs import compile_soon
+
+    compile_soon()
 
 
 @pytest.fixture(autouse=True, scope="module")

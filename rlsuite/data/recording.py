@@ -108,6 +108,40 @@ class Recorder:
         self._environments.close()
 
 
+def episode_returns(
+    recorder: Recorder,
+    act: Callable[[Float[np.ndarray, "environment n"], Any], tuple[Any, Any]],
+    length: int,
+) -> Float[np.ndarray, " environment"]:
+    """What is earned in one episode of each environment, side by side.
+
+    Args:
+        recorder: Environments that have just begun.
+        act: From observations and what is remembered to actions and what is remembered then; None
+            is remembered where episodes begin.
+        length: After so many actions an episode is left.
+
+    Returns:
+        The undiscounted returns.
+    """
+    carry: Any = None
+
+    def choose(observations: np.ndarray) -> tuple[Any, Any]:
+        nonlocal carry
+        actions, carry = act(observations, carry)
+        return actions, ()
+
+    over = np.zeros(recorder.num_environments, bool)
+    earned = np.zeros(recorder.num_environments)
+    for _ in range(length):
+        rows = recorder.walk(choose, 1)
+        earned += np.where(over, 0.0, rows.rewards[0])
+        over |= rows.ends[0]
+        if over.all():
+            break
+    return earned
+
+
 def _vectors(what: str, space: Any) -> Any:
     if len(space.shape or ()) != 1 or not np.issubdtype(space.dtype, np.floating):
         raise ValueError(f"{what} are {space}; allowed: vectors of floats")

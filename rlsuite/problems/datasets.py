@@ -78,7 +78,7 @@ def _maze_references(maze: str) -> References:
 def _locomotion(environment: str, kind: str, steps: int, seed: int) -> Made:
     from rlsuite.problems import behaviours
 
-    make = functools.partial(_gymnasium, environment)
+    make = functools.partial(gymnasium_of, environment)
     learned = _learned(environment, seed)
     episodes = behaviours.record(make, learned, kind, steps, seed=seed)
     return Made(join(episodes), d4rl.PUBLISHED[environment.split("-")[0].lower()])
@@ -89,11 +89,22 @@ def _learned(environment: str, seed: int) -> Any:
     """One run for all kinds of data."""
     from rlsuite.problems import behaviours
 
-    make = functools.partial(_gymnasium, environment)
+    make = functools.partial(gymnasium_of, environment)
     return behaviours.learn(make, behaviours.HOPPER, seed=seed)
 
 
-def _gymnasium(name: str) -> Any:
+def gymnasium_of(name: str) -> Any:
+    """An environment of gymnasium, of which nothing is drawn.
+
+    Args:
+        name: Its name.
+
+    Returns:
+        The environment.
+
+    Raises:
+        ValueError: If it needs MuJoCo, which is missing.
+    """
     import gymnasium
 
     os.environ.setdefault("MUJOCO_GL", "disabled")  # Nothing is drawn.

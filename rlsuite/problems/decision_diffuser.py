@@ -135,7 +135,7 @@ def _maze(name: str) -> Config:
         conditions=(),
         evaluation_episodes=20,
         evaluation_length=mazes.LENGTHS[name],
-        model=Model(prediction="data"),
+        model=Model(channels=16, prediction="data"),
         planning=Planning(sampler="dpm-solver", sampling_steps=10, replan_every=2 * stride),
     )
 
@@ -196,7 +196,7 @@ ENTRY = Entry(
         **mazes.problems(
             decision_diffuser.make,
             _maze,
-            10_000,
+            5000,
             journeys=True,
             callables=lambda name: {"goal": mazes.at_rest(name)},
         ),

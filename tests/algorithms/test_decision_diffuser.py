@@ -322,6 +322,26 @@ def test_a_plan_is_followed_until_it_is_time_for_the_next():
     assert actions[6] == pytest.approx(seen[6] / 10, abs=1e-5)
 
 
+@pytest.mark.parametrize("warm", [0, 2])
+def test_episodes_together_are_each_alone(warm):
+    planned = dd.Planning(replan_every=3, warm_steps=warm)
+    config = dd.Config(horizon=8, conditions=(), planning=planned)
+
+    def told(known, guess):
+        return known.values[0, 0] / 10 + (0.0 if guess is None else guess[1, 0])
+
+    planner = scripted(config, told)
+    act = jax.jit(lambda seen, plan: dd.act_together(config, planner, KEY, seen, plan))
+    starts = np.asarray([1.0, -2.0, 0.3])
+    seen, plan, done = starts, None, []
+    for _ in range(7):
+        actions, plan = act(jnp.asarray(seen)[:, None], plan)
+        done.append(np.asarray(actions)[:, 0])
+        seen = seen + done[-1] + 0.01
+    alone = [follow(config, planner, start, 7)[1] for start in starts]
+    np.testing.assert_allclose(np.stack(done, axis=1), alone, atol=1e-5)
+
+
 def test_between_planned_states_the_aim_is_on_a_line():
     config = dd.Config(horizon=4, stride=4, conditions=(), planning=dd.Planning(replan_every=100))
     planner = scripted(config, lambda *_: 0.8)

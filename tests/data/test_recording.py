@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from rlsuite.data.recording import Recorder, episodes_of, together
+from rlsuite.data.recording import Recorder, episode_returns, episodes_of, together
 
 
 class Counter(gymnasium.Env):
@@ -87,3 +87,16 @@ class _Unbounded(Counter):
 
 class _Pixels(Counter):
     observation_space = spaces.Box(0.0, 1.0, (2, 2), np.float64)
+
+
+def test_one_episode_of_each_environment_is_counted():
+    """What is done at each time is the number of actions so far: 0 + 1 + 2 of 10, twice."""
+
+    def act(seen, carry):
+        time = 0 if carry is None else carry + 1
+        return np.full((2, 1), time / 5 - 1), time
+
+    recorder = Recorder(Counter, 2)
+    np.testing.assert_allclose(episode_returns(recorder, act, 10), 3.0)
+    assert recorder.observation[:, 0].tolist() == [1, 1]
+    np.testing.assert_allclose(episode_returns(Recorder(Counter, 2), act, 2), 1.0)

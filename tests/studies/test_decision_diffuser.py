@@ -5,12 +5,26 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from follow import Follow
 
 from rlsuite.algorithms import decision_diffuser as dd
+from rlsuite.data.d4rl import References
+from rlsuite.data.recording import Recorder, episodes_of
 from rlsuite.envs import block_stacking, gait
+from rlsuite.envs.episodes import join
 from rlsuite.io.stages import Stages
+from rlsuite.problems import datasets
 from rlsuite.studies import summaries
-from rlsuite.studies.decision_diffuser import mazes, ring, skills, stacking, stochastic
+from rlsuite.studies.decision_diffuser import (
+    claims,
+    locomotion,
+    mazes,
+    ring,
+    skills,
+    stacking,
+    stochastic,
+)
 
 
 def small(problem, **changes):
@@ -169,3 +183,49 @@ def test_on_slippery_ground_the_three_ways_differ_in_what_they_ask(monkeypatch, 
     assert [row[0] for row in rows] == list(asked)
     kept = [np.load(path)["scores"] for path in tmp_path.rglob("*.npz")]
     assert sorted(map(summaries.text_of, kept)) == sorted(row[1] for row in rows)
+
+
+def copied(count):
+    """What follows shows an expert in the second half of its steps, and nothing done before."""
+    recorder = Recorder(Follow, 2)
+    idle = recorder.walk(lambda seen: (0.0 * seen, ()), count)
+    right = recorder.walk(lambda seen: (seen / 2, ()), count)
+    return join(episodes_of(idle)[0] + episodes_of(right)[0])
+
+
+def test_on_the_host_methods_are_scored_against_the_expert_of_their_data(monkeypatch, tmp_path):
+    made = datasets.Made(copied(40), References(0.0, 10.0))
+    monkeypatch.setattr(datasets, "generate", lambda name, steps: made)
+    monkeypatch.setattr(datasets, "gymnasium_of", lambda name: Follow())
+    planner = locomotion.METHODS["Decision Diffuser"]
+    model = dd.Model(kind="mlp", channels=8, multiples=(1,), diffusion_steps=4, inverse_units=8)
+    config = dataclasses.replace(
+        planner[1],
+        horizon=2,
+        model=model,
+        planning=dd.Planning(sampler="ddim", sampling_steps=2, replan_every=2),
+    )
+    cloning = locomotion.METHODS["BC"]
+    methods = {
+        "Decision Diffuser": (planner[0], config, 2),
+        "BC": (cloning[0], dataclasses.replace(cloning[1], hidden_sizes=(16,)), 300),
+    }
+    monkeypatch.setattr(locomotion, "METHODS", methods)
+    stages = Stages(tmp_path)
+    section = locomotion.section(locomotion.Sizes(80, 2, 3, 1.0), None, stages)
+    rows = dict(cells(section.tables[0]))
+    assert list(rows) == list(methods)
+    # An expert earns 5, half of what scores are counted to; who copies both kinds, less.
+    assert "the expert's own is 50" in section.tables[0].lead
+    with np.load(next(tmp_path.rglob("*bc*.npz"))) as kept:
+        assert np.all((kept["scores"] > 35) & (kept["scores"] < 50))
+        assert rows["BC"] == summaries.text_of(kept["scores"])
+
+
+def test_without_mujoco_the_full_study_does_not_begin(monkeypatch):
+    def missing(name):
+        raise ValueError(f"{name} needs MuJoCo")
+
+    monkeypatch.setattr(datasets, "gymnasium_of", missing)
+    with pytest.raises(ValueError, match="Hopper-v5 needs MuJoCo"):
+        claims.study()

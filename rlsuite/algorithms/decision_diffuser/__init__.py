@@ -1,6 +1,6 @@
 """The Decision Diffuser: diffusion over states, conditions, and inverse dynamics."""
 
-from rlsuite.algorithms.decision_diffuser.acting import Planner, Walk, walk
+from rlsuite.algorithms.decision_diffuser.acting import Planner, Walk, act_together, walk
 from rlsuite.algorithms.decision_diffuser.algorithm import (
     Denoiser,
     Evaluation,
@@ -42,6 +42,7 @@ __all__ = [
     "State",
     "Statistics",
     "Walk",
+    "act_together",
     "default_network",
     "draw_plan",
     "fine_tuning",

@@ -16,7 +16,7 @@ from rlsuite.algorithms.decision_diffuser import planning
 from rlsuite.algorithms.decision_diffuser.config import Config
 from rlsuite.algorithms.decision_diffuser.planning import Plan, Request
 from rlsuite.data.normalizers import Normalizer
-from rlsuite.envs.control import Control, Timestep
+from rlsuite.envs.control import Control
 
 Params = Any
 
@@ -127,6 +127,74 @@ def _follow(config: Config, planner: Planner, plan: Plan) -> tuple[Float[Array, 
     return jnp.clip(action, -1.0, 1.0), plan
 
 
+_EPISODES = Plan(0, 0, None, None, None)  # type: ignore[arg-type]
+"""Along which axis of a ``Plan`` episodes lie: times and counts are the same in all of them."""
+
+
+def act_together(
+    config: Config,
+    planner: Planner,
+    key: PRNGKeyArray,
+    observations: Float[Array, "episode n"],
+    plan: Plan | None,
+) -> tuple[Float[Array, "episode m"], Plan]:
+    """Act in episodes that began together and plan at the same times.
+
+    Args:
+        config: The hyperparameters.
+        planner: What plans.
+        key: Key.
+        observations: What is seen in each.
+        plan: What is remembered; None where they begin.
+
+    Returns:
+        (the actions, what is remembered then).
+    """
+    of_first, of_next = jax.random.split(key)
+    if plan is None:
+        plan = _begin(config, planner, of_first, observations)
+    else:
+        plan = _look(config, planner, observations, plan)
+    return _go_on(config, planner, of_next, observations, plan)
+
+
+def _begin(
+    config: Config, planner: Planner, key: PRNGKeyArray, observations: Float[Array, "episode n"]
+) -> Plan:
+    """What is remembered at first; a plan only where others are to begin from it."""
+    states = jax.vmap(planner.normalizer.normalize)(observations)
+    plan = jax.vmap(functools.partial(planning.begin, config), out_axes=_EPISODES)(states)
+    if not config.planning.warm_steps:
+        return plan
+    cold = functools.partial(plan_now, config, planner, warm=False)
+    keys = jax.random.split(key, len(observations))
+    return jax.vmap(cold, (0, 0, _EPISODES), _EPISODES)(keys, observations, plan)
+
+
+def _look(
+    config: Config, planner: Planner, observations: Float[Array, "episode n"], plan: Plan
+) -> Plan:
+    states = jax.vmap(planner.normalizer.normalize)(observations)
+    look = functools.partial(planning.look, config)
+    return jax.vmap(look, (_EPISODES, 0), _EPISODES)(plan, states)
+
+
+def _go_on(
+    config: Config,
+    planner: Planner,
+    key: PRNGKeyArray,
+    observations: Float[Array, "episode n"],
+    plan: Plan,
+) -> tuple[Float[Array, "episode m"], Plan]:
+    """Plan anew where it is time to, and follow."""
+    keys = jax.random.split(key, len(observations))
+    renewed = jax.vmap(functools.partial(_renewed, config, planner), (0, 0, _EPISODES), _EPISODES)(
+        keys, observations, plan
+    )
+    follow = functools.partial(_follow, config, planner)
+    return jax.vmap(follow, (_EPISODES,), (0, _EPISODES))(renewed)
+
+
 class Walk(NamedTuple):
     """What happened in episodes of one length.
 
@@ -143,10 +211,6 @@ class Walk(NamedTuple):
     rewards: Float[Array, "episode time"]
     real: Bool[Array, "episode time"]
     terminals: Bool[Array, "episode time"]
-
-
-_EPISODES = Plan(0, 0, None, None, None)  # type: ignore[arg-type]
-"""Along which axis of a ``Plan`` episodes lie: times and counts are the same in all of them."""
 
 
 def walk(
@@ -166,37 +230,19 @@ def walk(
     """
     of_start, of_first, of_steps = jax.random.split(key, 3)
 
-    def each(function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function of a key, an observation and a plan, for all episodes."""
-        return jax.vmap(function, (0, 0, _EPISODES), _EPISODES)
-
-    def split(key: PRNGKeyArray) -> Array:
-        return jax.random.split(key, num_episodes)
-
-    def look(seen: Timestep, plan: Plan) -> Plan:
-        states = jax.vmap(planner.normalizer.normalize)(seen.observation)
-        return jax.vmap(functools.partial(planning.look, config), (_EPISODES, 0), _EPISODES)(
-            plan, states
-        )
-
-    renewed = each(functools.partial(_renewed, config, planner))
-    follow = jax.vmap(functools.partial(_follow, config, planner), (_EPISODES,), (0, _EPISODES))
-
     def step(carry: Any, key: PRNGKeyArray) -> tuple[Any, Any]:
         (state, seen), plan, over = carry
         of_move, of_plan = jax.random.split(key)
-        action, plan = follow(renewed(split(of_plan), seen.observation, plan))
-        state, following = jax.vmap(control.transition)(split(of_move), state.inner, action)
+        action, plan = _go_on(config, planner, of_plan, seen.observation, plan)
+        moved = jax.random.split(of_move, num_episodes)
+        state, following = jax.vmap(control.transition)(moved, state.inner, action)
         earned = jnp.where(over, 0.0, following.reward)
         told = (seen.observation, action, earned, ~over, following.is_terminal & ~over)
-        return ((state, following), look(following, plan), over | following.is_last), told
+        plan = _look(config, planner, following.observation, plan)
+        return ((state, following), plan, over | following.is_last), told
 
-    now = jax.vmap(control.reset)(split(of_start))
-    states = jax.vmap(planner.normalizer.normalize)(now[1].observation)
-    plan = jax.vmap(functools.partial(planning.begin, config), out_axes=_EPISODES)(states)
-    if config.planning.warm_steps:
-        cold = each(functools.partial(plan_now, config, planner, warm=False))
-        plan = cold(split(of_first), now[1].observation, plan)
+    now = jax.vmap(control.reset)(jax.random.split(of_start, num_episodes))
+    plan = _begin(config, planner, of_first, now[1].observation)
     carry: Any = (now, plan, jnp.zeros(num_episodes, bool))
     keys = jax.random.split(of_steps, config.evaluation_length)
     last, told = jax.lax.scan(step, carry, keys)

@@ -6,7 +6,8 @@
 ``ring``         two constraints: alone, together, negated; sweeps; samplers
 ``stacking``     constraints on blocks, towers that were never shown
 ``skills``       gaits, alone and two at once
+``locomotion``   a hopper on the host, beside the same policies
 ``stochastic``   what to ask for where actions slip
-``trained``      planners of a problem's own config, for all of them
+``trained``      what they train
 ===============  =========================================================
 """

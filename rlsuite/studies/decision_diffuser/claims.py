@@ -5,7 +5,7 @@ from typing import NamedTuple
 from rlsuite.io.reports import Report
 from rlsuite.io.stages import Stages
 from rlsuite.registry import Study
-from rlsuite.studies.decision_diffuser import mazes, ring, skills, stacking, stochastic
+from rlsuite.studies.decision_diffuser import locomotion, mazes, ring, skills, stacking, stochastic
 
 
 class Sizes(NamedTuple):
@@ -17,6 +17,8 @@ class Sizes(NamedTuple):
         stacking: Of the constraints on blocks.
         skills: Of the gaits.
         stochastic: Of slippery ground.
+        locomotion: Of the hopper, which needs MuJoCo and an hour for its data and policies; None
+            leaves it out.
     """
 
     mazes: mazes.Sizes
@@ -24,6 +26,7 @@ class Sizes(NamedTuple):
     stacking: stacking.Sizes
     skills: skills.Sizes
     stochastic: stochastic.Sizes
+    locomotion: locomotion.Sizes | None
 
 
 FULL = Sizes(
@@ -34,15 +37,17 @@ FULL = Sizes(
     stacking=stacking.Sizes(20_000, 5, 25, 12),
     skills=skills.Sizes(5000, 5, 20),
     stochastic=stochastic.Sizes(1000, 10, (0.0, 0.1, 0.2, 0.3, 0.4)),
+    locomotion=locomotion.Sizes(200_000, 5, 10, 1.0),
 )
 QUICK = Sizes(
-    mazes=mazes.Sizes(("umaze",), 1, 0.03, ("DPM-Solver++, 10 steps",), narrow=True),
+    mazes=mazes.Sizes(("umaze",), 1, 0.01, ("DPM-Solver++, 10 steps",), narrow=True),
     ring=ring.Sizes(
         1000, 1, 100, 32, (1.0, 1.5), (0.5, 1.0), ("DPM-Solver++, 5 steps",), narrow=True
     ),
     stacking=stacking.Sizes(200, 1, 2, 2, share=0.01, narrow=True),
     skills=skills.Sizes(150, 1, 2, narrow=True),
     stochastic=stochastic.Sizes(300, 2, (0.2,)),
+    locomotion=None,
 )
 
 
@@ -58,21 +63,29 @@ def study(
 
     Returns:
         The report.
+
+    Raises:
+        ValueError: If MuJoCo is missing, which the full version needs.
     """
     sizes = QUICK if quick else FULL
     stages = Stages() if stages is None else stages
+    if sizes.locomotion is not None:
+        locomotion.require()
+    sections = [
+        mazes.section(sizes.mazes, num_seeds, stages),
+        ring.section(sizes.ring, num_seeds, stages),
+        stacking.section(sizes.stacking, num_seeds, stages),
+        skills.section(sizes.skills, num_seeds, stages),
+        stochastic.section(sizes.stochastic, num_seeds, stages),
+    ]
+    if sizes.locomotion is not None:
+        sections.append(locomotion.section(sizes.locomotion, num_seeds, stages))
     return Report(
         "The Decision Diffuser's claims",
         "Plans drawn from a diffusion model of states, after Ajay et al. 2023: what they earn "
         "beside policies learned from the same data, whether constraints that were demonstrated "
         "alone hold together, and how few steps a plan needs.",
-        [
-            mazes.section(sizes.mazes, num_seeds, stages),
-            ring.section(sizes.ring, num_seeds, stages),
-            stacking.section(sizes.stacking, num_seeds, stages),
-            skills.section(sizes.skills, num_seeds, stages),
-            stochastic.section(sizes.stochastic, num_seeds, stages),
-        ],
+        sections,
     )
 
 

@@ -56,7 +56,7 @@ class Sizes(NamedTuple):
         num_seeds: How many seeds.
         share: Of each problem's own number of updates.
         samplers: Which ones, by their names in ``SAMPLERS``; the first is what others are held to.
-        narrow: Whether the network that plans is a small one.
+        narrow: Whether the network that plans is a perceptron, which compiles sooner.
     """
 
     mazes: tuple[str, ...]

@@ -56,7 +56,7 @@ class Sizes(NamedTuple):
         guidance: Values of ω.
         temperatures: Values of α.
         samplers: Which ones, by their names in ``SAMPLERS``.
-        narrow: Whether the network is a small one.
+        narrow: Whether the network is a perceptron, which compiles sooner.
     """
 
     num_steps: int

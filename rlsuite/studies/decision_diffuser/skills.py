@@ -49,7 +49,7 @@ class Sizes(NamedTuple):
         num_steps: Updates.
         num_seeds: Networks.
         num_episodes: Of each request.
-        narrow: Whether the network is a small one.
+        narrow: Whether the network is a perceptron, which compiles sooner.
     """
 
     num_steps: int

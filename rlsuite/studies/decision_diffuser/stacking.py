@@ -40,7 +40,7 @@ class Sizes(NamedTuple):
         num_episodes: Of each single request.
         num_requests: How many requests of each kind, of all that there are.
         share: Of the policies' own numbers of updates.
-        narrow: Whether the network that plans is a small one.
+        narrow: Whether the network that plans is a perceptron, which compiles sooner.
     """
 
     num_steps: int

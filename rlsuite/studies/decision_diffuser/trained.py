@@ -14,15 +14,15 @@ def sized(problem: Problem, *, narrow: bool) -> Problem:
     """A problem with its own network, or with one that is soon compiled, for a first look.
 
     Args:
-        problem: With a U-Net of three levels.
-        narrow: Whether it is to be one of two levels of eight channels.
+        problem: With a U-Net.
+        narrow: Whether it is to be a perceptron.
 
     Returns:
         The problem.
     """
     if not narrow:
         return problem
-    model = dataclasses.replace(problem.config.model, channels=8, multiples=(1, 2))
+    model = dataclasses.replace(problem.config.model, kind="mlp", channels=128, multiples=(1, 1))
     return dataclasses.replace(problem, config=dataclasses.replace(problem.config, model=model))
 
 
