@@ -5,28 +5,30 @@ The point moves by s' = s + STEP·a, |a_i| ≤ 1. A path of 50 states obeys
     constraint 0:  ‖s_t‖ ≤ R = 1  at all times (within the disc),
     constraint 1:  ‖s_t‖ ≥ r = 0.7  at all times (outside the hole).
 
-Demonstrations obey one of them and break the other: what obeys both, a path that stays within the
-ring, is never demonstrated, and has to be composed of what was learned from either kind. Say that a
-path is drawn in polar coordinates,
+Demonstrations are asked to obey one of them, and say which; none says that it obeys both, though a
+third of either kind does by chance (``both=False`` leaves these out). A path is drawn in polar
+coordinates,
 
     ρ_t = F⁻¹(Φ(z_t)),    θ_t = θ_0 + Σ_{i<t} ω_i,    z, ω smooth Gaussian processes.
 
 The two kinds differ in the law F of the distance alone: uniform over the area of the disc ρ ≤ 0.95
 for the first, uniform over 0.75 ≤ ρ ≤ 1.3 for the second; each keeps a margin of 0.05 from the
 circle that it obeys. So both spend 37 % of their time in the ring 0.75 ≤ ρ ≤ 0.95, nearly evenly
-spread over it, and pass through it along the same arcs, clockwise and counterclockwise; over a few
-steps they cannot be told apart there, while elsewhere one of the two never is. Where p₀ and p₁ are
-the densities of short pieces of path, the composed density p₀ p₁ / ½(p₀ + p₁) therefore is that of
-either kind within that ring, and nothing without. The process z forgets within about ten steps, so
-that chance keeps a whole path in the ring only 3 or 4 times in 100, and to leave such paths out
-(``both=False``) hardly changes what short pieces look like.
+spread over it, and pass through it along the same arcs, clockwise and counterclockwise: there they
+cannot be told apart, while elsewhere one of the two never is. Where p₀ and p₁ are their densities,
+the composed density p₀ p₁ / ½(p₀ + p₁) therefore is that of either kind within that ring, and
+nothing without.
+
+How long z remembers (``memory``) tells how hard that is to find. With 60 steps a path has nearly
+one distance, and 3 in 10 are within the ring as a whole; with 8 it wanders in and out, and 3 in 100
+are.
 
 Ajay et al., 2023, Is Conditional Generative Modeling all you need for Decision-Making?, Appendix A,
 has a linear robot, two constraints and these radii; how its demonstrations move is not said.
 
 Example:
     >>> import jax
-    >>> paths = demonstrations(jax.random.key(0), 10)
+    >>> paths = demonstrations(jax.random.key(0), 10, both=False)
     >>> paths.lengths.tolist(), paths.labels[:2].tolist()
     ([49, 49, 49, 49, 49, 49, 49, 49, 49, 49], [[1.0, 0.0], [0.0, 1.0]])
     >>> satisfied(paths.observations.reshape(10, 49, 2)).tolist()[:2]
@@ -65,8 +67,7 @@ MARGIN = 0.05
 
 _FAR = 1.3  # As far beyond the ring as gives both kinds the same share of time within it.
 _INNERMOST, _OUTERMOST = INNER + MARGIN, OUTER - MARGIN
-_MEMORY, _TURNING = 8.0, 20.0  # Of the distance and of the turns, in steps.
-_TURN = 0.07  # Radians a step.
+_TURNING, _TURN = 20.0, 0.07  # How long turns are remembered, in steps; radians a step.
 
 
 def satisfied(
@@ -143,25 +144,31 @@ def ring() -> Control:
     return Control("ring", Ring(), EnvParams())
 
 
-def demonstrations(key: PRNGKeyArray, num_episodes: int = 1000, *, both: bool = False) -> Episodes:
-    """Paths that obey one constraint each, the two by turns.
+def demonstrations(
+    key: PRNGKeyArray, num_episodes: int = 1000, *, memory: float = 60.0, both: bool = True
+) -> Episodes:
+    """Paths that are to obey one constraint each, the two by turns.
 
     Args:
         key: Key.
         num_episodes: How many, at least 2.
+        memory: For how many steps the distance from the middle is remembered, above 0.
         both: Whether a path may by chance obey both; else it must break the other constraint.
 
     Returns:
         The paths; labels are (1, 0) for the disc and (0, 1) for outside the hole.
 
     Raises:
-        ValueError: If ``num_episodes`` is below 2.
+        ValueError: If ``num_episodes`` is below 2, or ``memory`` not above 0.
     """
     if num_episodes < 2:
         raise ValueError(f"num_episodes is {num_episodes}; allowed: at least 2")
+    if not memory > 0:
+        raise ValueError(f"memory is {memory}; allowed: a number above 0")
     each = (num_episodes + 1) // 2
     kinds = [
-        _accepted(of_kind, each, kind, both) for kind, of_kind in enumerate(jax.random.split(key))
+        _accepted(of_kind, each, kind, memory, both)
+        for kind, of_kind in enumerate(jax.random.split(key))
     ]
     episodes = []
     for number in range(num_episodes):
@@ -174,22 +181,22 @@ def demonstrations(key: PRNGKeyArray, num_episodes: int = 1000, *, both: bool = 
 
 
 def _accepted(
-    key: PRNGKeyArray, count: int, kind: int, both: bool
+    key: PRNGKeyArray, count: int, kind: int, memory: float, both: bool
 ) -> Float[np.ndarray, "count time 2"]:
     """The first of many random paths that are as they should be."""
-    # One in ten is refused at most: twice as many candidates and a few are never too few.
-    states = _path(jax.random.split(key, 2 * count + 32), kind)
+    # Four in ten are refused at most: thrice as many candidates and a few are never too few.
+    states = _path(jax.random.split(key, 3 * count + 32), kind, memory)
     obeys = np.asarray(satisfied(states))
     possible = np.all(np.abs(np.diff(states, axis=1)) <= STEP, axis=(1, 2))
     return np.asarray(states)[obeys[:, kind] & possible & (both | ~obeys[:, 1 - kind])][:count]
 
 
-@functools.partial(jax.jit, static_argnums=1)
-@functools.partial(jax.vmap, in_axes=(0, None))
-def _path(key: PRNGKeyArray, kind: int) -> Float[Array, "time 2"]:
+@functools.partial(jax.jit, static_argnums=(1, 2))
+@functools.partial(jax.vmap, in_axes=(0, None, None))
+def _path(key: PRNGKeyArray, kind: int, memory: float) -> Float[Array, "time 2"]:
     """A random path of one kind; see the module."""
     of_distance, of_turns, of_angle = jax.random.split(key, 3)
-    share = jax.scipy.stats.norm.cdf(_smooth(of_distance, _MEMORY))
+    share = jax.scipy.stats.norm.cdf(_smooth(of_distance, memory))
     distance = (_OUTERMOST * jnp.sqrt(share), _INNERMOST + (_FAR - _INNERMOST) * share)[kind]
     turns = _TURN * _smooth(of_turns, _TURNING)
     angle = jax.random.uniform(of_angle, maxval=2 * jnp.pi) + jnp.cumsum(turns)

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Float
 
 from rlsuite.algorithms import decision_diffuser
@@ -18,17 +19,16 @@ from rlsuite.problems.offline import POINT_LENGTH, problem_of
 from rlsuite.problems.slippery_point import LENGTH, slippery_point, to_the_goal
 from rlsuite.registry import Entry, Problem
 
+_RING_STEPS = 20_000
 _RING = Config(
     learning_rate=1e-3,
-    batch_size=64,
+    batch_size=256,
     horizon=48,
     conditions=("label",),
     evaluation_episodes=32,
     evaluation_length=49,
-    model=Model(channels=16, prediction="data"),
-    planning=Planning(
-        sampler="dpm-solver", sampling_steps=10, guidance=1.5, replan_every=8, temperature=0.5
-    ),
+    model=Model(kind="mlp", channels=512, multiples=(1, 1, 1, 1), prediction="data"),
+    planning=Planning(temperature=1.0, guidance=2.0, replan_every=8),
 )
 
 _POINT = Config(
@@ -58,6 +58,18 @@ _SLIPPERY = dataclasses.replace(
 )
 
 
+def annealed(num_steps: int) -> Callable[[Any], optax.GradientTransformation]:
+    """Adam, whose learning rate goes to nothing like a cosine.
+
+    Args:
+        num_steps: When it gets there.
+
+    Returns:
+        For ``decision_diffuser.make``.
+    """
+    return lambda rate: optax.adam(optax.cosine_decay_schedule(rate, num_steps))
+
+
 def together(labels: Float[Array, "request label"], guidance: float) -> Callable[[Any], Request]:
     """A request for several labels at once, whatever is seen.
 
@@ -80,7 +92,7 @@ def together(labels: Float[Array, "request label"], guidance: float) -> Callable
 def _ring() -> Offline:
     from rlsuite.envs import ring
 
-    paths = ring.demonstrations(jax.random.key(0), 2000)
+    paths = ring.demonstrations(jax.random.key(0), 10_000)
     return offline("ring", paths, ring.ring(), expert_return=ring.STATES - 1.0)
 
 
@@ -155,10 +167,13 @@ ENTRY = Entry(
         ),
         "ring": Problem(
             build=_ring,
-            num_steps=5000,
+            num_steps=_RING_STEPS,
             config=_RING,
-            callables={"request": together(jnp.eye(2), _RING.planning.guidance)},
-            summary="stay in a disc and out of a hole; each demonstrated, but never both",
+            callables={
+                "request": together(jnp.eye(2), _RING.planning.guidance),
+                "optimizer": annealed(_RING_STEPS),
+            },
+            summary="stay in a disc and out of a hole; each was asked for alone, but never both",
             score="score",
             higher_is_better=True,
             baselines=lambda _: {"optimal": 100.0},

@@ -10,7 +10,7 @@ from rlsuite.envs import ring
 
 @pytest.fixture(scope="module")
 def paths():
-    found = ring.demonstrations(jax.random.key(0), 1000)
+    found = ring.demonstrations(jax.random.key(0), 1000, memory=8.0, both=False)
     states = np.concatenate(
         [
             found.observations.reshape(1000, 49, 2),
@@ -82,10 +82,17 @@ def test_both_kinds_are_alike_within_the_ring_and_spread_over_their_regions(path
     assert np.histogram(np.arctan2(y, x), 8)[0].min() > 0.1 * x.size
 
 
-def test_chance_keeps_few_paths_in_the_ring():
-    found = ring.demonstrations(jax.random.key(1), 1000, both=True)
+@pytest.mark.parametrize(("memory", "low", "high"), [(8.0, 0.01, 0.08), (60.0, 0.25, 0.4)])
+def test_chance_keeps_some_paths_in_the_ring(memory, low, high):
+    found = ring.demonstrations(jax.random.key(1), 1000, memory=memory)
     states = found.observations.reshape(1000, 49, 2)
-    assert 0.01 < ring.satisfied(states).all(axis=1).mean() < 0.08
+    obeyed = np.asarray(ring.satisfied(states))
+    assert obeyed[np.asarray(found.labels) == 1].all()
+    for kind in range(2):
+        assert low < obeyed[kind::2].all(axis=1).mean() < high
+    left_out = ring.demonstrations(jax.random.key(1), 1000, memory=memory, both=False)
+    states = np.concatenate([left_out.observations, left_out.next_observations], axis=1)
+    assert not ring.satisfied(jnp.asarray(states).reshape(1000, 98, 2)).all(axis=1).any()
 
 
 def test_an_episode_starts_in_the_ring():
@@ -104,6 +111,8 @@ def test_pictures_tell_what_is_obeyed(paths):
     assert ring.animate(drawn[:, :3]).startswith(b"GIF89a")
 
 
-def test_too_few_episodes_are_refused():
+def test_too_few_episodes_and_no_memory_are_refused():
     with pytest.raises(ValueError, match="num_episodes is 1; allowed"):
         ring.demonstrations(jax.random.key(0), 1)
+    with pytest.raises(ValueError, match=r"memory is 0\.0; allowed"):
+        ring.demonstrations(jax.random.key(0), 10, memory=0.0)

@@ -29,14 +29,14 @@ METHODS: dict[str, tuple[Entry, Any, int]] = {
     "Decision Diffuser": (
         ENTRY,
         dd.Config(
-            learning_rate=1e-3,
-            batch_size=64,
+            learning_rate=5e-4,
+            batch_size=256,
             horizon=32,
             discount=0.997,
-            model=dd.Model(prediction="velocity"),
+            model=dd.Model(kind="mlp", channels=512, multiples=(1, 1, 1, 1), prediction="data"),
             planning=dd.Planning(sampler="dpm-solver", replan_every=4),
         ),
-        20_000,
+        8000,
     ),
     "IQL": (
         iql.ENTRY,
