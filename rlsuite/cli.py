@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from rlsuite import registry
+from rlsuite import programs, registry
 from rlsuite.io.terminal import guarded, parse
 
 _USAGE = """usage: rlsuite COMMAND …
@@ -368,6 +368,8 @@ def _summarise(
 
 def _study(arguments: Sequence[str]) -> int:
     """Run a study and write its tables, figures and page."""
+    if "--quick" in arguments:  # Before anything is imported that computes.
+        programs.compile_soon()
     studies = registry.studies()
     if not arguments or arguments[0].startswith("-"):
         raise ValueError(f"study needs a name first; allowed: {', '.join(studies)}")
@@ -398,11 +400,8 @@ def _study(arguments: Sequence[str]) -> int:
     from rlsuite.io.checkpoints import prepare
     from rlsuite.io.stages import Stages
     from rlsuite.io.tables import to_rich
-    from rlsuite.programs import compile_soon
 
     prepare(options.out, 1 << 24)
-    if options.quick:
-        compile_soon()
     _use_compilation_cache()
     stages = Stages(options.out, resume=options.resume)
     report = study.run(quick=options.quick, num_seeds=options.seeds, stages=stages)

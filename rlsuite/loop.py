@@ -86,10 +86,10 @@ def drive(
         for step, chunk in _chunks(steps, length):
             state, metrics, nan = program.steps(state, step, chunk)
             step += chunk
-            if np.any(gather(nan)):
-                history.refuse_nan(step, gather(state))
             last = step == steps.stop
             bar.update(step, history.add(step, chunk, gather(metrics)))
+            if np.any(gather(nan)):
+                history.refuse_nan(step, state)
             if not last and _passes(evaluate_every, step - chunk, step):
                 history.evaluated(step, gather(program.evaluate(state, step)))
             if record and (last or interrupt.requested or record.is_due(step - chunk, step)):
@@ -156,14 +156,25 @@ class History:
                 sink.write(step, metrics)
 
     def refuse_nan(self, step: int, state: State) -> None:
-        """Raise for the first leaf of a state, on the host, that has a NaN."""
+        """Name the NaN that a state has.
+
+        Args:
+            step: After how many steps.
+            state: The state.
+
+        Raises:
+            NonFiniteError: Naming the first leaf that has one, and the run.
+        """
         axes = len(self._batch.axes)
-        for name, values in named(state).items():
-            if jnp.issubdtype(values.dtype, jnp.inexact):
-                found = np.isnan(values).any(axis=tuple(range(axes, values.ndim)))
-                for index in map(tuple, np.argwhere(found).tolist()):
-                    where = self._batch.name(index)
-                    raise NonFiniteError(_complaint(f"state {name!r}", np.nan, step, where))
+        floats = jax.tree.map(
+            lambda leaf: leaf if jnp.issubdtype(leaf.dtype, jnp.inexact) else None, state
+        )
+        for name, values in named(gather(floats)).items():
+            found = np.isnan(values).any(axis=tuple(range(axes, values.ndim)))
+            for index in map(tuple, np.argwhere(found).tolist()):
+                where = self._batch.name(index)
+                raise NonFiniteError(_complaint(f"state {name!r}", np.nan, step, where))
+        raise NonFiniteError(_complaint("state", np.nan, step, ""))
 
     def _refuse_non_finite(self, before: int, metrics: dict[str, np.ndarray]) -> None:
         """Raise for the earliest value that is not finite."""

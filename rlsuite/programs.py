@@ -28,7 +28,8 @@ _MODES = (
 def compile_soon() -> None:
     """Have XLA compile in less than half the time, for programs that will not run for long.
 
-    On CPU most of them run as fast. It has to be called before JAX computes anything.
+    On CPU most of them run as fast. It sets ``XLA_FLAGS``, which processes started from here
+    inherit, and has to be called before JAX computes anything.
     """
     flags = ["--xla_backend_optimization_level=1", "--xla_cpu_parallel_codegen_split_count=1"]
     if jax.__version_info__ < (0, 11):  # XLA ends a process that gives it a flag it does not know.

@@ -2,7 +2,9 @@
 
 ``jax.tree_util.register_dataclass`` would do, but structures of its classes compare equal whatever
 their class (jaxlib 0.10 and 0.11), if only they have as many fields: where the hashes of two happen
-to meet in a table, ``jit`` runs the program that it compiled for the one on the other.
+to meet in a table, ``jit`` runs the program that it compiled for the one on the other. (States and
+parameters of environments are ``flax.struct`` ones, as gymnax has them, and share that; the
+environment itself, which is static beside them, tells their programs apart.)
 """
 
 import dataclasses
@@ -23,6 +25,9 @@ def pytree(*, static: Sequence[str] = ()) -> Callable[[type[_T]], type[_T]]:
 
     Returns:
         A decorator of a dataclass.
+
+    Raises:
+        ValueError: (when it decorates) if a field of that name does not exist.
 
     Example:
         >>> @pytree(static=("name",))

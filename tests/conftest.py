@@ -11,7 +11,7 @@ MOST_MAPPINGS = 20_000
 
 
 def pytest_sessionstart() -> None:
-    """Three quarters of the tests' time was XLA's compiling; benchmarks have its own settings."""
+    """Three quarters of the tests' time was XLA's compiling. Benchmarks have XLA's own settings."""
     from rlsuite.programs import compile_soon
 
     compile_soon()

@@ -19,8 +19,8 @@ class Named:
     size: int = dataclasses.field(default=0, metadata={"static": True})
 
     def __post_init__(self):
-        if not isinstance(self.name, str):
-            raise TypeError(self.name)
+        if not self.values:
+            raise ValueError("values are empty")
 
 
 def test_data_are_leaves_and_the_rest_is_structure():
@@ -31,6 +31,10 @@ def test_data_are_leaves_and_the_rest_is_structure():
     assert structure == jax.tree.structure(Named("one", {"a": 0, "b": 0}, 3))
     assert structure != jax.tree.structure(Named("other", {"a": 0, "b": 0}, 3))
     assert structure != jax.tree.structure(Named("one", {"a": 0, "b": 0}, 4))
+    # Rebuilding checks nothing: JAX puts anything in the places of leaves.
+    assert jax.tree.unflatten(structure, [None, None]).values == {"a": None, "b": None}
+    hollow = jax.tree.map(lambda _: {}, one, is_leaf=lambda x: isinstance(x, dict))
+    assert hollow.values == {}
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(one)]
     assert paths == [".values['a']", ".values['b']"]
 

@@ -123,7 +123,12 @@ def episode_returns(
 
     Returns:
         The undiscounted returns.
+
+    Raises:
+        ValueError: If the length is below 1.
     """
+    if length < 1:
+        raise ValueError(f"length is {length}; allowed: a whole number at least 1")
     carry: Any = None
 
     def choose(observations: np.ndarray) -> tuple[Any, Any]:

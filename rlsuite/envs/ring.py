@@ -159,7 +159,8 @@ def demonstrations(
         The paths; labels are (1, 0) for the disc and (0, 1) for outside the hole.
 
     Raises:
-        ValueError: If ``num_episodes`` is below 2, or ``memory`` not above 0.
+        ValueError: If ``num_episodes`` is below 2, or ``memory`` not above 0 or so short that
+            hardly any path can be walked.
     """
     if num_episodes < 2:
         raise ValueError(f"num_episodes is {num_episodes}; allowed: at least 2")
@@ -184,11 +185,16 @@ def _accepted(
     key: PRNGKeyArray, count: int, kind: int, memory: float, both: bool
 ) -> Float[np.ndarray, "count time 2"]:
     """The first of many random paths that are as they should be."""
-    # Four in ten are refused at most: thrice as many candidates and a few are never too few.
+    # With a memory of some steps, four in ten are refused at most.
     states = _path(jax.random.split(key, 3 * count + 32), kind, memory)
     obeys = np.asarray(satisfied(states))
     possible = np.all(np.abs(np.diff(states, axis=1)) <= STEP, axis=(1, 2))
-    return np.asarray(states)[obeys[:, kind] & possible & (both | ~obeys[:, 1 - kind])][:count]
+    found = np.asarray(states)[obeys[:, kind] & possible & (both | ~obeys[:, 1 - kind])][:count]
+    if len(found) < count:
+        raise ValueError(
+            f"memory is {memory}; allowed: so long that most paths take no step beyond {STEP}"
+        )
+    return found
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))

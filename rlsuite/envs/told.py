@@ -41,6 +41,11 @@ class Told(environment.Environment[Any, Any]):
     def __hash__(self) -> int:
         return hash((Told, self.own))
 
+    @property
+    def default_params(self) -> EnvParams:
+        """Those of the environment, and no label."""
+        return EnvParams(self.own.default_params, jnp.zeros(0))
+
     def reset_env(self, key: PRNGKeyArray, params: EnvParams) -> tuple[Float[Array, " n"], Any]:
         """Start an episode."""
         observation, state = self.own.reset_env(key, params.own)
@@ -53,9 +58,24 @@ class Told(environment.Environment[Any, Any]):
         observation, *rest = self.own.step_env(key, state, action, params.own)
         return jnp.append(observation, params.label), *rest
 
+    def observe(
+        self, key: PRNGKeyArray, state: Any, action: Any, params: EnvParams
+    ) -> Float[Array, " n"]:
+        """The observation of a state."""
+        return jnp.append(self.own.observe(key, state, action, params.own), params.label)
+
     def is_truncated(self, state: Any, params: EnvParams) -> Bool[Array, ""]:
         """Whether the episode is cut off."""
-        return jnp.asarray(self.own.is_truncated(state, params.own))
+        return jnp.asarray(self.own.is_truncated(state, params.own), bool)
+
+    def is_terminated(self, state: Any, params: EnvParams) -> Bool[Array, ""]:
+        """Whether the episode is over for good."""
+        return jnp.asarray(self.own.is_terminated(state, params.own), bool)
+
+    @property
+    def num_actions(self) -> int:
+        """How many actions there are, or the size of one."""
+        return self.own.num_actions
 
     def action_space(self, params: EnvParams) -> Any:
         """The environment's own."""
@@ -71,11 +91,24 @@ def told(control: Control, label: Float[Array, " label"]) -> Control:
     """The environment that also shows a label, always the same.
 
     Args:
-        control: An environment whose observations are vectors.
+        control: An environment whose observations are vectors, and whose actions are not masked.
         label: What is shown.
 
     Returns:
         The environment.
+
+    Raises:
+        ValueError: If its observations are none, or some actions are not always allowed.
     """
+    space = control.environment.observation_space(control.params)
+    if len(getattr(space, "shape", ())) != 1:
+        raise ValueError(
+            f"environment {control.name!r} shows {space}; allowed: one whose observations are "
+            "vectors"
+        )
+    if hasattr(control.environment, "action_mask"):
+        raise ValueError(
+            f"environment {control.name!r} masks actions; allowed: one in which all are allowed"
+        )
     params = EnvParams(control.params, jnp.asarray(label, jnp.float32))
     return Control(f"{control.name}-told", Told(control.environment), params)

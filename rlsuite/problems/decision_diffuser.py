@@ -59,7 +59,7 @@ _SLIPPERY = dataclasses.replace(
 
 
 def annealed(num_steps: int) -> Callable[[Any], optax.GradientTransformation]:
-    """Adam, whose learning rate goes to nothing like a cosine.
+    """Adam, whose learning rate falls to a hundredth like a cosine, and stays there.
 
     Args:
         num_steps: When it gets there.
@@ -67,7 +67,7 @@ def annealed(num_steps: int) -> Callable[[Any], optax.GradientTransformation]:
     Returns:
         For ``decision_diffuser.make``.
     """
-    return lambda rate: optax.adam(optax.cosine_decay_schedule(rate, num_steps))
+    return lambda rate: optax.adam(optax.cosine_decay_schedule(rate, num_steps, alpha=0.01))
 
 
 def together(labels: Float[Array, "request label"], guidance: float) -> Callable[[Any], Request]:

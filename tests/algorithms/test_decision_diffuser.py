@@ -322,10 +322,10 @@ def test_a_plan_is_followed_until_it_is_time_for_the_next():
     assert actions[6] == pytest.approx(seen[6] / 10, abs=1e-5)
 
 
-@pytest.mark.parametrize("warm", [0, 2])
-def test_episodes_together_are_each_alone(warm):
+@pytest.mark.parametrize(("warm", "history"), [(0, 1), (2, 1), (0, 3)])
+def test_episodes_together_are_each_alone(warm, history):
     planned = dd.Planning(replan_every=3, warm_steps=warm)
-    config = dd.Config(horizon=8, conditions=(), planning=planned)
+    config = dd.Config(horizon=8, history=history, conditions=(), planning=planned)
 
     def told(known, guess):
         return known.values[0, 0] / 10 + (0.0 if guess is None else guess[1, 0])
@@ -340,6 +340,24 @@ def test_episodes_together_are_each_alone(warm):
         seen = seen + done[-1] + 0.01
     alone = [follow(config, planner, start, 7)[1] for start in starts]
     np.testing.assert_allclose(np.stack(done, axis=1), alone, atol=1e-5)
+
+
+def test_episodes_together_have_noise_of_their_own():
+    config = dd.Config(horizon=8, conditions=(), planning=dd.Planning(replan_every=3))
+
+    def draw(key, known, request, guess):
+        del request, guess
+        return known.put(0.1 * jax.random.normal(key, known.values.shape))
+
+    planner = scripted(config, None)._replace(draw=draw)
+    seen = jnp.zeros((4, 1))
+    first, plan = dd.act_together(config, planner, KEY, seen, None)
+    again, _ = dd.act_together(config, planner, KEY, seen, None)
+    assert len(np.unique(first)) == 4
+    np.testing.assert_array_equal(first, again)
+    _, later = dd.act_together(config, planner, KEY, seen, plan)
+    np.testing.assert_array_equal(later.states, plan.states)
+    assert later.time == 1
 
 
 def test_between_planned_states_the_aim_is_on_a_line():

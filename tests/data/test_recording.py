@@ -100,3 +100,25 @@ def test_one_episode_of_each_environment_is_counted():
     np.testing.assert_allclose(episode_returns(recorder, act, 10), 3.0)
     assert recorder.observation[:, 0].tolist() == [1, 1]
     np.testing.assert_allclose(episode_returns(Recorder(Counter, 2), act, 2), 1.0)
+
+
+def test_what_comes_after_an_episode_is_not_counted():
+    lengths = iter((3, 2))
+
+    class Uneven(Counter):
+        def __init__(self):
+            super().__init__()
+            self._length = next(lengths)
+
+        def step(self, action):
+            seen, reward, _, _, told = super().step(action)
+            return seen, reward, self._time == self._length, False, told
+
+    recorder = Recorder(Uneven, 2)
+    earned = episode_returns(recorder, lambda seen, carry: (np.zeros((2, 1)), carry), 10)
+    np.testing.assert_allclose(earned, [15.0, 10.0])
+
+
+def test_no_step_is_refused():
+    with pytest.raises(ValueError, match="length is 0; allowed: a whole number at least 1"):
+        episode_returns(Recorder(Counter, 2), lambda seen, carry: (seen, carry), 0)

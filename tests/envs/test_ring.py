@@ -116,3 +116,5 @@ def test_too_few_episodes_and_no_memory_are_refused():
         ring.demonstrations(jax.random.key(0), 1)
     with pytest.raises(ValueError, match=r"memory is 0\.0; allowed"):
         ring.demonstrations(jax.random.key(0), 10, memory=0.0)
+    with pytest.raises(ValueError, match=r"memory is 1\.0; allowed: so long"):
+        ring.demonstrations(jax.random.key(0), 40, memory=1.0)

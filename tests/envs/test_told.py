@@ -7,6 +7,7 @@ import pytest
 
 from rlsuite.data import offline
 from rlsuite.envs import block_stacking as stacking
+from rlsuite.envs.control import Control, control
 from rlsuite.envs.episodes import Episode, join
 from rlsuite.envs.told import told
 
@@ -33,6 +34,21 @@ def test_an_episode_ends_when_its_own_environment_says_so():
     late = state.inner.replace(time=jnp.int32(stacking.STATES - 2))
     _, seen = shown.transition(jax.random.key(0), late, jnp.zeros(4))
     assert (bool(seen.is_last), bool(seen.is_terminal)) == (True, False)
+
+
+def test_images_and_masks_are_refused():
+    with pytest.raises(ValueError, match=r"'Catch-bsuite' shows .*; allowed: one whose obs"):
+        told(control("Catch-bsuite"), LABEL)
+    masked = Control("masked", Masked(), stacking.EnvParams())
+    with pytest.raises(ValueError, match="'masked' masks actions; allowed"):
+        told(masked, LABEL)
+
+
+class Masked(stacking.BlockStacking):
+    """Not everything is allowed."""
+
+    def action_mask(self, observation, params):
+        return jnp.ones(4, bool)
 
 
 def test_labels_are_traced_and_programs_shared():

@@ -187,14 +187,13 @@ def test_on_slippery_ground_the_three_ways_differ_in_what_they_ask(monkeypatch, 
 
 def copied(count):
     """What follows shows an expert in the second half of its steps, and nothing done before."""
-    recorder = Recorder(Follow, 2)
-    idle = recorder.walk(lambda seen: (0.0 * seen, ()), count)
-    right = recorder.walk(lambda seen: (seen / 2, ()), count)
+    idle = Recorder(Follow, 2).walk(lambda seen: (0.0 * seen, ()), count)
+    right = Recorder(Follow, 2).walk(lambda seen: (seen / 2, ()), count)
     return join(episodes_of(idle)[0] + episodes_of(right)[0])
 
 
 def test_on_the_host_methods_are_scored_against_the_expert_of_their_data(monkeypatch, tmp_path):
-    made = datasets.Made(copied(40), References(0.0, 10.0))
+    made = datasets.Made(copied(43), References(0.0, 10.0))
     monkeypatch.setattr(datasets, "generate", lambda name, steps: made)
     monkeypatch.setattr(datasets, "gymnasium_of", lambda name: Follow())
     planner = locomotion.METHODS["Decision Diffuser"]
@@ -207,19 +206,22 @@ def test_on_the_host_methods_are_scored_against_the_expert_of_their_data(monkeyp
     )
     cloning = locomotion.METHODS["BC"]
     methods = {
-        "Decision Diffuser": (planner[0], config, 2),
+        "Decision Diffuser": (planner[0], config, 300),
         "BC": (cloning[0], dataclasses.replace(cloning[1], hidden_sizes=(16,)), 300),
     }
     monkeypatch.setattr(locomotion, "METHODS", methods)
+    monkeypatch.setattr(locomotion, "LENGTH", 5)
     stages = Stages(tmp_path)
     section = locomotion.section(locomotion.Sizes(80, 2, 3, 1.0), None, stages)
     rows = dict(cells(section.tables[0]))
     assert list(rows) == list(methods)
     # An expert earns 5, half of what scores are counted to; who copies both kinds, less.
-    assert "the expert's own is 50" in section.tables[0].lead
-    with np.load(next(tmp_path.rglob("*bc*.npz"))) as kept:
-        assert np.all((kept["scores"] > 35) & (kept["scores"] < 50))
-        assert rows["BC"] == summaries.text_of(kept["scores"])
+    assert "expert's own is 50." in section.tables[0].lead
+    # What is seen next has nothing to do with what is done: actions are those of both kinds.
+    for name, pattern in (("Decision Diffuser", "*decision-diffuser.npz"), ("BC", "*bc.npz")):
+        with np.load(next(tmp_path.rglob(pattern))) as kept:
+            assert np.all((kept["scores"] > 25) & (kept["scores"] < 45))
+            assert rows[name] == summaries.text_of(kept["scores"])
 
 
 def test_without_mujoco_the_full_study_does_not_begin(monkeypatch):

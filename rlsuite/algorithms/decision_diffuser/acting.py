@@ -110,7 +110,7 @@ def next_action(
 def _renewed(
     config: Config, planner: Planner, key: PRNGKeyArray, observation: Float[Array, " n"], plan: Plan
 ) -> Plan:
-    """The plan, made anew where it is time to; warm ones begin from a first one, made before."""
+    """The plan, made anew where it is time to; one for warm starts to begin from is given."""
     warm = config.planning.warm_steps > 0
 
     def anew(plan: Plan) -> Plan:

@@ -269,7 +269,7 @@ class EnvParams(environment.EnvParams):
 
 
 class BlockStacking(VectorEnvironment):
-    """The world; the return is 1 if in the end all holds that is wanted, and nothing unwanted."""
+    """The world; a return is whether all is as asked in the end, less whether it was at first."""
 
     action_size, observation_size = 4, 16
 

@@ -40,12 +40,12 @@ FULL = Sizes(
     locomotion=locomotion.Sizes(200_000, 5, 10, 1.0),
 )
 QUICK = Sizes(
-    mazes=mazes.Sizes(("umaze",), 1, 0.01, ("DPM-Solver++, 10 steps",), narrow=True),
+    mazes=mazes.Sizes(("umaze",), 1, 0.01, ("DPM-Solver++, 10 steps",), small=True),
     ring=ring.Sizes(
-        1000, 1, 100, 32, (1.0, 1.5), (0.5, 1.0), ("DPM-Solver++, 5 steps",), narrow=True
+        1000, 1, 100, 32, (1.0, 1.5), (0.5, 1.0), ("DPM-Solver++, 5 steps",), small=True
     ),
-    stacking=stacking.Sizes(200, 1, 2, 2, share=0.01, narrow=True),
-    skills=skills.Sizes(150, 1, 2, narrow=True),
+    stacking=stacking.Sizes(200, 1, 2, 2, share=0.01, small=True),
+    skills=skills.Sizes(150, 1, 2, small=True),
     stochastic=stochastic.Sizes(300, 2, (0.2,)),
     locomotion=None,
 )
@@ -83,7 +83,7 @@ def study(
     return Report(
         "The Decision Diffuser's claims",
         "Plans drawn from a diffusion model of states, after Ajay et al. 2023: what they earn "
-        "beside policies learned from the same data, whether constraints that were demonstrated "
+        "beside policies learned from the same data, whether constraints that were asked for "
         "alone hold together, and how few steps a plan needs.",
         sections,
     )
@@ -92,5 +92,5 @@ def study(
 STUDY = Study(
     name="decision-diffuser",
     run=study,
-    summary="returns in mazes, constraints on paths and on blocks, guidance, samplers",
+    summary="returns in mazes, constraints on paths and blocks, gaits, slippery ground, a hopper",
 )

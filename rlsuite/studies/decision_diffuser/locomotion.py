@@ -17,7 +17,7 @@ from rlsuite.envs.episodes import Episodes
 from rlsuite.io.reports import Section
 from rlsuite.io.stages import Stages
 from rlsuite.io.tables import number, table
-from rlsuite.problems import behaviour_cloning, cql, datasets, decision_diffuser, iql
+from rlsuite.problems import behaviour_cloning, behaviours, cql, datasets, decision_diffuser, iql
 from rlsuite.registry import Entry
 from rlsuite.studies.summaries import over, text_of
 
@@ -89,12 +89,13 @@ def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
         ValueError: If MuJoCo is missing.
     """
     seeds = num_seeds or sizes.num_seeds
-    made = stages("hopper, data", str(sizes.data_steps), lambda: _recorded(sizes.data_steps))
+    identity = str((sizes.data_steps, to_json(behaviours.HOPPER)))
+    made = stages("hopper, data", identity, lambda: _recorded(sizes.data_steps))
     problem, expert = _problem(made)
     scores = {
         name: stages(
             f"hopper, {name}",
-            str((to_json(config), num_steps, sizes, seeds)),
+            str((identity, to_json(config), num_steps, sizes, seeds)),
             functools.partial(_scores, name, problem, sizes, seeds),
         )["scores"]
         for name, (_, config, num_steps) in METHODS.items()
@@ -121,12 +122,17 @@ def _recorded(steps: int) -> Mapping[str, Any]:
 
 
 def _problem(made: Mapping[str, Any]) -> tuple[Offline, float]:
-    """The problem, and the expert's score: the second half of the steps are its own."""
+    """The problem, and the expert's score: that of its episodes, in the second half of the steps.
+
+    Those that the end of recording cut off do not count.
+    """
     episodes = Episodes(**{name: jnp.asarray(made[name]) for name in Episodes._fields})
     low, high = made["references"]
     problem = offline(NAME, episodes, random_return=float(low), expert_return=float(high))
     returns = np.add.reduceat(np.asarray(episodes.rewards), np.asarray(episodes.starts))
-    experts = np.asarray(episodes.starts) >= episodes.num_steps // 2
+    last = np.asarray(episodes.starts + episodes.lengths) - 1
+    whole = np.asarray(episodes.terminals)[last] | (np.asarray(episodes.lengths) >= LENGTH)
+    experts = whole & (np.asarray(episodes.starts) >= episodes.num_steps // 2)
     return problem, float(problem.score(jnp.mean(returns[experts])))
 
 

@@ -56,14 +56,14 @@ class Sizes(NamedTuple):
         num_seeds: How many seeds.
         share: Of each problem's own number of updates.
         samplers: Which ones, by their names in ``SAMPLERS``; the first is what others are held to.
-        narrow: Whether the network that plans is a perceptron, which compiles sooner.
+        small: Whether the network that plans is a small one, which compiles sooner.
     """
 
     mazes: tuple[str, ...]
     num_seeds: int
     share: float
     samplers: tuple[str, ...]
-    narrow: bool = False
+    small: bool = False
 
 
 def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
@@ -119,7 +119,7 @@ def _few_steps(sizes: Sizes, found: dict[str, dict[str, Any]], seeds: int) -> Ta
 
 
 def _sampled(problem: Problem, states: dd.State, samplers: tuple[str, ...]) -> dict[str, Any]:
-    """Scores ``[sampler, seed]``, and seconds that one plan takes."""
+    """Scores ``[sampler, seed]``, and seconds that an action with a plan takes."""
     built, first = problem.build(), jax.tree.map(lambda leaf: leaf[0], states)
     scores, seconds = [], []
     for name in samplers:
@@ -154,7 +154,7 @@ def _trained(name: str, maze: str, seeds: int, sizes: Sizes, stages: Stages) -> 
     """The scores of all seeds, and plans of the first one, of a method that plans."""
     entry = METHODS[name]
     plans = entry is ENTRY
-    problem = sized(entry.problems[f"maze-{maze}"], narrow=plans and sizes.narrow)
+    problem = sized(entry.problems[f"maze-{maze}"], small=plans and sizes.small)
     num_steps = max(int(sizes.share * problem.num_steps), 1)
 
     def compute() -> dict[str, Any]:
@@ -174,7 +174,8 @@ def _trained(name: str, maze: str, seeds: int, sizes: Sizes, stages: Stages) -> 
             found |= _sampled(problem, result.state, sizes.samplers)
         return found
 
-    identity = str((to_json(problem.config), num_steps, seeds, sizes.samplers if plans else ()))
+    named = {name: SAMPLERS[name] for name in sizes.samplers}
+    identity = str((to_json(problem.config), num_steps, seeds, named if plans else ()))
     return stages(f"{name}, maze {maze}", identity, compute)
 
 

@@ -58,7 +58,7 @@ class Sizes(NamedTuple):
         guidance: Values of ω.
         temperatures: Values of α.
         samplers: Which ones, by their names in ``SAMPLERS``.
-        narrow: Whether the network is a perceptron, which compiles sooner.
+        small: Whether the network is a small one, which compiles sooner.
     """
 
     num_steps: int
@@ -68,7 +68,7 @@ class Sizes(NamedTuple):
     guidance: tuple[float, ...]
     temperatures: tuple[float, ...]
     samplers: tuple[str, ...]
-    narrow: bool = False
+    small: bool = False
 
 
 class Obeyed(NamedTuple):
@@ -116,7 +116,7 @@ def drawn(
     guidance: Any,
     temperature: Any,
 ) -> Float[Array, "plan time 2"]:
-    """Plans that answer a request, each from a start of its own, anywhere in the ring.
+    """Plans that answer a request, each from a start of its own, a little off its borders.
 
     Args:
         config: How the network was trained, and how plans are drawn but for ω and α.
@@ -156,8 +156,9 @@ def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
         The section.
     """
     seeds = num_seeds or sizes.num_seeds
-    problem = sized(PROBLEM, narrow=sizes.narrow)
-    identity = str((to_json(problem.config), sizes, seeds))
+    problem = sized(PROBLEM, small=sizes.small)
+    named = {name: SAMPLERS[name] for name in sizes.samplers}
+    identity = str((to_json(problem.config), sizes, seeds, named))
     found = stages("ring", identity, lambda: _measured(problem, sizes, seeds))
     return Section(
         "Constraints, alone and together",

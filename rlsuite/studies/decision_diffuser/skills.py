@@ -49,13 +49,13 @@ class Sizes(NamedTuple):
         num_steps: Updates.
         num_seeds: Networks.
         num_episodes: Of each request.
-        narrow: Whether the network is a perceptron, which compiles sooner.
+        small: Whether the network is a small one, which compiles sooner.
     """
 
     num_steps: int
     num_seeds: int
     num_episodes: int
-    narrow: bool = False
+    small: bool = False
 
 
 def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
@@ -70,7 +70,7 @@ def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
         The section.
     """
     seeds = num_seeds or sizes.num_seeds
-    problem = sized(PROBLEM, narrow=sizes.narrow)
+    problem = sized(PROBLEM, small=sizes.small)
     identity = str((to_json(problem.config), sizes, seeds))
     found = stages("skills", identity, lambda: _measured(problem, sizes, seeds))
     shown = table(

@@ -40,7 +40,7 @@ class Sizes(NamedTuple):
         num_episodes: Of each single request.
         num_requests: How many requests of each kind, of all that there are.
         share: Of the policies' own numbers of updates.
-        narrow: Whether the network that plans is a perceptron, which compiles sooner.
+        small: Whether the network that plans is a small one, which compiles sooner.
     """
 
     num_steps: int
@@ -48,7 +48,7 @@ class Sizes(NamedTuple):
     num_episodes: int
     num_requests: int
     share: float = 1.0
-    narrow: bool = False
+    small: bool = False
 
 
 class Asked(NamedTuple):
@@ -67,7 +67,14 @@ class Asked(NamedTuple):
     unwanted: Float[np.ndarray, "request 12"]
 
     def some(self, count: int) -> "Asked":
-        """So many of the requests, evenly spread over all."""
+        """Some of the requests, evenly spread over all.
+
+        Args:
+            count: How many.
+
+        Returns:
+            These.
+        """
         chosen = np.linspace(0, len(self.wanted) - 1, count).round().astype(int)
         return Asked(
             self.conditions[chosen], self.signs, self.wanted[chosen], self.unwanted[chosen]
@@ -106,7 +113,7 @@ def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
         The section.
     """
     seeds = num_seeds or sizes.num_seeds
-    problem = sized(PROBLEM, narrow=sizes.narrow)
+    problem = sized(PROBLEM, small=sizes.small)
     identity = str((to_json(problem.config), sizes, seeds))
     found = stages("stacking", identity, lambda: _measured(problem, sizes, seeds))
     policies = {
@@ -123,7 +130,7 @@ def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
         f"kind, {over(seeds)}, after {sizes.num_steps:,} updates. Broken: what was not to be came "
         "true. Demonstrations stack one pair; the paper's arm does 58 to 67 %. Policies learn from "
         "the same demonstrations and are shown the sum of the labels (of what is not to be, its "
-        "negative).",
+        "negative), so that a tower is the same to them however it is asked for.",
         ["asked for", "done, %", "broken, %", *(f"{name}, done, %" for name in POLICIES)],
         [
             [name, *(text_of(100 * values) for values in row)]

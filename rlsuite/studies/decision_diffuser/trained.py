@@ -10,17 +10,17 @@ from rlsuite.problems.decision_diffuser import ENTRY
 from rlsuite.registry import Entry, Problem
 
 
-def sized(problem: Problem, *, narrow: bool) -> Problem:
-    """A problem with its own network, or with one that is soon compiled, for a first look.
+def sized(problem: Problem, *, small: bool) -> Problem:
+    """A problem with its own network, or with a small one that is soon compiled, for a first look.
 
     Args:
-        problem: With a U-Net.
-        narrow: Whether it is to be a perceptron.
+        problem: The problem.
+        small: Whether it is to be a perceptron of two layers of 128.
 
     Returns:
         The problem.
     """
-    if not narrow:
+    if not small:
         return problem
     model = dataclasses.replace(problem.config.model, kind="mlp", channels=128, multiples=(1, 1))
     return dataclasses.replace(problem, config=dataclasses.replace(problem.config, model=model))
@@ -29,7 +29,7 @@ def sized(problem: Problem, *, narrow: bool) -> Problem:
 def trained(
     problem: Problem, num_steps: int, num_seeds: int, label: str, entry: Entry = ENTRY
 ) -> Any:
-    """Train; nobody walks by it here.
+    """Train, without evaluating.
 
     Args:
         problem: What on.
