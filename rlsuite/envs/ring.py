@@ -19,8 +19,8 @@ cannot be told apart, while elsewhere one of the two never is. Where p₀ and p�
 the composed density p₀ p₁ / ½(p₀ + p₁) therefore is that of either kind within that ring, and
 nothing without.
 
-How long z remembers (``memory``) tells how hard that is to find. With 60 steps a path has nearly
-one distance, and 3 in 10 are within the ring as a whole; with 8 it wanders in and out, and 3 in 100
+How long z remembers (``memory``) tells how hard that is to find. With 100 steps a path has nearly
+one distance, and 1 in 3 is within the ring as a whole; with 8 it wanders in and out, and 3 in 100
 are.
 
 Ajay et al., 2023, Is Conditional Generative Modeling all you need for Decision-Making?, Appendix A,
@@ -145,7 +145,7 @@ def ring() -> Control:
 
 
 def demonstrations(
-    key: PRNGKeyArray, num_episodes: int = 1000, *, memory: float = 60.0, both: bool = True
+    key: PRNGKeyArray, num_episodes: int = 1000, *, memory: float = 100.0, both: bool = True
 ) -> Episodes:
     """Paths that are to obey one constraint each, the two by turns.
 

@@ -24,6 +24,7 @@ _RING = Config(
     learning_rate=1e-3,
     batch_size=256,
     horizon=48,
+    free=0.5,
     conditions=("label",),
     evaluation_episodes=32,
     evaluation_length=49,

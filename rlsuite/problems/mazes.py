@@ -130,4 +130,4 @@ def draw(problem: Offline, algorithm: Any, state: Any) -> Any:
     assert problem.control is not None
     walked = play(problem.control, algorithm.act, state).observations
     params = problem.control.params
-    return point_maze.draw_plan(np.asarray(params.walls), walked, np.asarray(params.goal))
+    return point_maze.draw_plan(np.asarray(params.walls), walked[None], np.asarray(params.goal))

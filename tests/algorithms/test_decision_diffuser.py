@@ -142,6 +142,20 @@ def test_conditions_are_dropped_as_often_as_told():
     assert np.mean(np.asarray(losses) > 1e4) == pytest.approx(0.25, abs=0.03)
 
 
+@pytest.mark.parametrize("free", [0.0, 0.4])
+def test_no_state_is_known_as_often_as_told(free):
+    config = dd.Config(horizon=8, history=3, free=free, conditions=())
+    data = jnp.arange(8.0)[:, None]
+
+    def apply(params, x, step, condition, present):
+        return jnp.where(x[0] == data[0], 0.0, 1e3) * jnp.ones_like(x)
+
+    example = training.Example(data, jnp.zeros(0), jnp.zeros(()))
+    loss = functools.partial(training.denoising_loss, config, dd.schedule_of(config), apply, None)
+    losses = jax.jit(jax.vmap(lambda key: loss(key, example)))(jax.random.split(KEY, 2000))
+    assert np.mean(np.asarray(losses) > 1e4) == pytest.approx(free, abs=0.03)
+
+
 def gaussian(mean, spread):
     matrix = spread * RNG.normal(size=(6, 6))
     return exact.Gaussian(np.asarray(mean, float), matrix @ matrix.T + 0.1 * np.eye(6))
@@ -478,7 +492,7 @@ def test_what_is_missing_is_named():
         dd.make(problem, guided)
     with pytest.raises(ValueError, match="horizon"):
         dd.make(problem, dd.Config(horizon=14))
-    with pytest.raises(ValueError, match="known is None; allowed with a history of 1"):
+    with pytest.raises(ValueError, match="known is None; allowed with a history of 1 and 'free' 0"):
         dd.plans(dd.Config(), NO_STATE, KEY, dd.Request(jnp.zeros((1, 1)), jnp.ones(1)), 3)
 
 

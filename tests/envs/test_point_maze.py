@@ -2,14 +2,18 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rlsuite.data.offline import offline
 from rlsuite.envs import point_maze as mazes
+from rlsuite.envs.episodes import Episode, join
 from rlsuite.envs.rollouts import episode_returns
+from rlsuite.problems import mazes as problems
 
 MUJOCO = json.loads(Path(__file__).with_name("point_maze_mujoco.json").read_text())
 MOVE = jax.jit(jax.vmap(mazes.move, (None, 0, 0)))
@@ -121,3 +125,18 @@ def test_what_does_not_exist_is_refused():
         mazes.point_maze("tiny")
     with pytest.raises(ValueError, match="num_episodes is 0"):
         mazes.demonstrations("umaze", jax.random.key(0), 0)
+
+
+def test_an_episode_of_an_algorithm_is_drawn():
+    """It stays where it is put."""
+    walk = Episode(np.zeros((3, 4)), np.zeros((2, 2)), np.zeros(2))
+    problem = offline("still", join([walk]), mazes.point_maze("umaze"))
+
+    def still(key, state, seen, carry):
+        return jnp.zeros(2), jnp.zeros(())
+
+    figure = problems.draw(problem, SimpleNamespace(act=still), None)
+    drawn = figure.axes[0].collections[0].get_offsets()
+    _, first = problem.control.reset(jax.random.key(0))
+    assert len(drawn) == 301
+    np.testing.assert_allclose(drawn[[0, -1]], np.tile(first.observation[:2], (2, 1)), atol=0.3)

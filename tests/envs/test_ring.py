@@ -82,7 +82,7 @@ def test_both_kinds_are_alike_within_the_ring_and_spread_over_their_regions(path
     assert np.histogram(np.arctan2(y, x), 8)[0].min() > 0.1 * x.size
 
 
-@pytest.mark.parametrize(("memory", "low", "high"), [(8.0, 0.01, 0.08), (60.0, 0.25, 0.4)])
+@pytest.mark.parametrize(("memory", "low", "high"), [(8.0, 0.01, 0.08), (100.0, 0.28, 0.42)])
 def test_chance_keeps_some_paths_in_the_ring(memory, low, high):
     found = ring.demonstrations(jax.random.key(1), 1000, memory=memory)
     states = found.observations.reshape(1000, 49, 2)

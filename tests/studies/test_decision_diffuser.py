@@ -64,7 +64,7 @@ def test_the_ring_is_asked_for_in_all_ways_and_read_back(monkeypatch, tmp_path):
     (path,) = tmp_path.rglob("*.npz")
     with np.load(path) as kept:
         success, sweep = kept["success"], kept["sweep"]
-    assert success.shape == (5, 2)
+    assert success.shape == (6, 2)
     assert sweep.shape == (2, 2, 2)
     assert np.all((success * 5) % 1 == 0)
     assert [row[1] for row in rows] == [summaries.text_of(100 * values) for values in success]

@@ -332,7 +332,8 @@ def plans(
         key: Key.
         request: What is asked for.
         count: How many plans.
-        known: States that are known, in the data's units; with a history at least the first.
+        known: States that are known, in the data's units; with a history that was never free at
+            least the first.
         network: What takes noise off, as given to ``make``.
 
     Returns:
@@ -341,9 +342,11 @@ def plans(
     Raises:
         ValueError: If the network has only seen segments whose first state is known, and none is.
     """
-    if known is None and config.history:
+    always = config.history and not isinstance(config.free, jax.core.Tracer) and not config.free
+    if known is None and always:
         raise ValueError(
-            f"known is None; allowed with a history of {config.history}: at least the first state"
+            f"known is None; allowed with a history of {config.history} and 'free' 0: at least the "
+            f"first state"
         )
     draw = _drawing(config, network or default_network(config), state)
     scale = state.statistics.normalizer

@@ -81,6 +81,8 @@ class Config:
         stride: Time steps between two of them.
         overhang: How many of them may be repetitions of an episode's last state.
         history: K, of how many states at most the beginning is known; 0: of none.
+        free: With a history: how often none of it is known in training, so that plans may also be
+            drawn that begin anywhere.
         goal: Whether the last state is known.
         conditions: What the network is told of a segment.
         dropout: How often it is not told.
@@ -103,6 +105,7 @@ class Config:
     stride: int = setting(default=1, at_least=1)
     overhang: int = setting(default=0, at_least=0)
     history: int = setting(default=1, at_least=0)
+    free: float = setting(default=0.0, at_least=0, at_most=1)
     goal: bool = False
     conditions: tuple[Condition, ...] = ("return",)
     dropout: float = setting(default=0.25, at_least=0, at_most=1)

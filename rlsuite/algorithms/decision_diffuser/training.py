@@ -1,8 +1,8 @@
 r"""What the networks learn: to take noise off segments of states, and to tell actions.
 
 A segment x_0 = (s_t, s_{t+m}, … s_{t+(H−1)m}) is noised to x_k, but for its known states: a random
-number from 1 to K of its first ones, and the last one where it is a goal. With y what is told of it
-and β ~ Bernoulli(p), the loss is
+number from 1 to K of its first ones (now and then none, where those may be free), and the last one
+where it is a goal. With y what is told of it and β ~ Bernoulli(p), the loss is
 
     E ‖ε − ε_θ(x_k, k, (1 − β) y + β ∅)‖² + E ‖a_t − f_φ(s_t, s_{t+1})‖²,
 
@@ -180,7 +180,9 @@ def denoising_loss(
     of_noise, of_count, of_presence = jax.random.split(key, 3)
     count = jnp.zeros((), int)
     if config.history:
+        of_count, of_freedom = jax.random.split(of_count)
         count = jax.random.randint(of_count, (), 1, config.history + 1)
+        count = jnp.where(jax.random.bernoulli(of_freedom, config.free), 0, count)
     clean = known(config, count, segment.states)
     drawn = diffusion.noised(schedule, of_noise, segment.states)
     present = ~jax.random.bernoulli(of_presence, config.dropout)

@@ -34,7 +34,7 @@ METHODS: dict[str, tuple[Entry, Any, int]] = {
             horizon=32,
             discount=0.997,
             model=dd.Model(kind="mlp", channels=512, multiples=(1, 1, 1, 1), prediction="data"),
-            planning=dd.Planning(sampler="dpm-solver", replan_every=4),
+            planning=dd.Planning(sampler="dpm-solver", guidance=3.0, replan_every=4),
         ),
         8000,
     ),
