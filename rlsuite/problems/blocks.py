@@ -40,6 +40,7 @@ def blocks() -> Offline:
     return offline.offline("block-stacking", shown, tower, expert_return=1.0)
 
 
+@functools.cache
 def told_blocks() -> Offline:
     """The same for policies.
 

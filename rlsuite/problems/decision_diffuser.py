@@ -29,7 +29,7 @@ _RING = Config(
     evaluation_episodes=32,
     evaluation_length=49,
     model=Model(kind="mlp", channels=512, multiples=(1, 1, 1, 1), prediction="data"),
-    planning=Planning(temperature=1.0, guidance=2.0, replan_every=8),
+    planning=Planning(temperature=1.0, guidance=1.5, replan_every=8),
 )
 
 _POINT = Config(

@@ -40,8 +40,8 @@ METHODS: dict[str, tuple[Entry, Any, int]] = {
     ),
     "IQL": (
         iql.ENTRY,
-        iql.ENTRY.config(expectile=0.7, temperature=3.0, annealing_steps=100_000),
-        100_000,
+        iql.ENTRY.config(expectile=0.7, temperature=0.5, reward_scale=0.28, annealing_steps=50_000),
+        50_000,
     ),
     "CQL": (cql.ENTRY, cql.ENTRY.config(batch_size=128, num_actions=4), 50_000),
     "BC": (behaviour_cloning.ENTRY, behaviour_cloning.ENTRY.config(), 50_000),
