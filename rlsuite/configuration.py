@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rlsuite.pytrees import register
+from rlsuite.ops.pytrees import register
 
 _T = TypeVar("_T")
 _CONFIG = "__rlsuite_config__"

@@ -21,7 +21,7 @@ from rlsuite.envs import episodes as recorded
 from rlsuite.envs.control import Control, Timestep
 from rlsuite.envs.episodes import Episodes
 from rlsuite.envs.rollouts import episode_returns
-from rlsuite.pytrees import pytree
+from rlsuite.ops.pytrees import pytree
 
 Act = Callable[[PRNGKeyArray, Any, Any], tuple[Float[Array, " action"], Any]]
 """From a key, an observation and what is remembered to an action and what is remembered then."""

@@ -32,7 +32,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from rlsuite.pytrees import pytree
+from rlsuite.ops.pytrees import pytree
 
 
 class Timestep(NamedTuple):

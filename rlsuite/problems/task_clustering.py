@@ -16,7 +16,7 @@ from rlsuite.data.experts import rollout
 from rlsuite.envs.gridworld import Layout, gridworld
 from rlsuite.envs.mazes import LAYOUTS
 from rlsuite.ops import tabular
-from rlsuite.pytrees import pytree
+from rlsuite.ops.pytrees import pytree
 from rlsuite.registry import Entry, Problem
 
 

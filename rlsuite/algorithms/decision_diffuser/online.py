@@ -38,7 +38,7 @@ from rlsuite.data.normalizers import Normalizer
 from rlsuite.data.offline import Offline
 from rlsuite.envs.episodes import Episodes
 from rlsuite.ops import entropy
-from rlsuite.pytrees import pytree
+from rlsuite.ops.pytrees import pytree
 
 
 @checked

@@ -41,7 +41,7 @@ from rlsuite.ops.distributions import (
     free_nats,
     kl,
 )
-from rlsuite.pytrees import pytree
+from rlsuite.ops.pytrees import pytree
 
 Params = Any
 State = Any

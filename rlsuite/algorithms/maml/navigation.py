@@ -27,7 +27,7 @@ from rlsuite.algorithms.maml.tasks import Apply, Params, Task
 from rlsuite.envs import navigation
 from rlsuite.nets import Network, mlp
 from rlsuite.ops import likelihood_ratio
-from rlsuite.pytrees import pytree
+from rlsuite.ops.pytrees import pytree
 
 _RIDGE = 1e-5
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rlsuite.pytrees import pytree
+from rlsuite.ops.pytrees import pytree
 
 Params = Any
 Apply = Callable[[Params, Any], Any]

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from rlsuite.pytrees import pytree
+from rlsuite.ops.pytrees import pytree
 
 _IMPOSSIBLE = -1e30
 """The logit of a masked class: its probability is exactly 0, and 0 times it is 0, not NaN."""

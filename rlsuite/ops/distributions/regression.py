@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rlsuite.pytrees import pytree
+from rlsuite.ops.pytrees import pytree
 
 _BINS_END = 20.0
 """The bins of ``SymexpTwoHot`` reach from symexp(−20) to symexp(20), ±4.9e8."""

@@ -11,8 +11,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from rlsuite.ops.pytrees import pytree
 from rlsuite.ops.tabular.transitions import expected_reward
-from rlsuite.pytrees import pytree
 
 
 @pytree()

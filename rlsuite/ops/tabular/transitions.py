@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from rlsuite.pytrees import pytree
+from rlsuite.ops.pytrees import pytree
 
 
 @runtime_checkable

@@ -22,7 +22,7 @@ from rlsuite.data import replay as replays
 from rlsuite.data.replay import Replay
 from rlsuite.envs.control import Actions, Control
 from rlsuite.ops.optimizers import laprop
-from rlsuite.pytrees import pytree
+from rlsuite.ops.pytrees import pytree
 
 Params = Any
 HOLD = 0.8

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from rlsuite.ops import distributions
-from rlsuite.pytrees import pytree
+from rlsuite.ops.pytrees import pytree
 
 
 @pytree(static=("name",))

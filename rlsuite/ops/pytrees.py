@@ -1,4 +1,4 @@
-"""Dataclasses as pytrees.
+"""Dataclasses of arrays as pytrees.
 
 ``jax.tree_util.register_dataclass`` would do, but structures of its classes compare equal whatever
 their class (jaxlib 0.10 and 0.11), if only they have as many fields: where the hashes of two happen
