@@ -16,10 +16,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import struct
-from gymnax.environments import environment
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from rlsuite.envs.control import Control
+from rlsuite.envs.wrappers import Wrapper, refuse_masks
 
 
 @struct.dataclass
@@ -30,21 +30,8 @@ class EnvParams:
     probability: Any
 
 
-class Slippery(environment.Environment[Any, Any]):
-    """An environment around another one; states and observations are those of that one.
-
-    Attributes:
-        inner: The environment within.
-    """
-
-    def __init__(self, inner: environment.Environment[Any, Any]) -> None:
-        self.inner = inner
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Slippery) and other.inner == self.inner
-
-    def __hash__(self) -> int:
-        return hash((Slippery, self.inner))
+class Slippery(Wrapper):
+    """An environment around another one; states and observations are those of that one."""
 
     @property
     def default_params(self) -> EnvParams:
@@ -65,39 +52,6 @@ class Slippery(environment.Environment[Any, Any]):
         )
         return self.inner.step_env(of_step, state, done, params.inner)
 
-    def reset_env(self, key: PRNGKeyArray, params: EnvParams) -> tuple[Any, Any]:
-        """Start an episode."""
-        return self.inner.reset_env(key, params.inner)
-
-    def observe(self, key: PRNGKeyArray, state: Any, action: Any, params: EnvParams) -> Any:
-        """The observation of a state."""
-        return self.inner.observe(key, state, action, params.inner)
-
-    def is_truncated(self, state: Any, params: EnvParams) -> Bool[Array, ""]:
-        """Whether the episode is cut off."""
-        return jnp.asarray(self.inner.is_truncated(state, params.inner), bool)
-
-    def is_terminated(self, state: Any, params: EnvParams) -> Bool[Array, ""]:
-        """Whether the episode is over for good."""
-        return jnp.asarray(self.inner.is_terminated(state, params.inner), bool)
-
-    @property
-    def num_actions(self) -> int:
-        """How many actions there are, or the size of one."""
-        return self.inner.num_actions
-
-    def action_space(self, params: EnvParams) -> Any:
-        """That of the environment within."""
-        return self.inner.action_space(params.inner)
-
-    def observation_space(self, params: EnvParams) -> Any:
-        """That of the environment within."""
-        return self.inner.observation_space(params.inner)
-
-    def state_space(self, params: EnvParams) -> Any:
-        """That of the environment within."""
-        return self.inner.state_space(params.inner)
-
 
 def slippery(problem: Control, probability: float | Float[Array, ""]) -> Control:
     """The same problem, but slippery.
@@ -114,9 +68,6 @@ def slippery(problem: Control, probability: float | Float[Array, ""]) -> Control
     """
     if not isinstance(probability, jax.core.Tracer) and not 0 <= float(probability) <= 1:
         raise ValueError(f"probability is {probability}; allowed: from 0 to 1")
-    if hasattr(problem.environment, "action_mask"):
-        raise ValueError(
-            f"environment {problem.name!r} masks actions; allowed: one in which all are allowed"
-        )
+    refuse_masks(problem)
     params = EnvParams(problem.params, jnp.asarray(probability, float))
     return Control(f"slippery {problem.name}", Slippery(problem.environment), params)

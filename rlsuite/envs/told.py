@@ -12,78 +12,49 @@ Example:
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from gymnax.environments import environment, spaces
+from gymnax.environments import spaces
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from rlsuite.envs.control import Control
+from rlsuite.envs.wrappers import Wrapper, refuse_masks
 
 
 class EnvParams(NamedTuple):
-    """The environment's own parameters, and what is shown beside its observations."""
+    """The parameters of the environment within, and what is shown beside its observations."""
 
-    own: Any
+    inner: Any
     label: Float[Array, " label"]
 
 
-class Told(environment.Environment[Any, Any]):
-    """The environment; observations are its own, vectors, followed by the label.
-
-    Attributes:
-        own: The environment that is walked in.
-    """
-
-    def __init__(self, own: environment.Environment[Any, Any]) -> None:
-        self.own = own
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Told) and self.own == other.own
-
-    def __hash__(self) -> int:
-        return hash((Told, self.own))
+class Told(Wrapper):
+    """An environment around another one; observations are its own, vectors, and then the label."""
 
     @property
     def default_params(self) -> EnvParams:
-        """Those of the environment, and no label."""
-        return EnvParams(self.own.default_params, jnp.zeros(0))
+        """Those of the environment within, and no label."""
+        return EnvParams(self.inner.default_params, jnp.zeros(0))
 
     def reset_env(self, key: PRNGKeyArray, params: EnvParams) -> tuple[Float[Array, " n"], Any]:
         """Start an episode."""
-        observation, state = self.own.reset_env(key, params.own)
+        observation, state = super().reset_env(key, params)
         return jnp.append(observation, params.label), state
 
     def step_env(
         self, key: PRNGKeyArray, state: Any, action: Any, params: EnvParams
     ) -> tuple[Float[Array, " n"], Any, Float[Array, ""], Bool[Array, ""], dict[str, Any]]:
         """Take one step, without resetting at the end of an episode."""
-        observation, *rest = self.own.step_env(key, state, action, params.own)
+        observation, *rest = super().step_env(key, state, action, params)
         return jnp.append(observation, params.label), *rest
 
     def observe(
         self, key: PRNGKeyArray, state: Any, action: Any, params: EnvParams
     ) -> Float[Array, " n"]:
         """The observation of a state."""
-        return jnp.append(self.own.observe(key, state, action, params.own), params.label)
-
-    def is_truncated(self, state: Any, params: EnvParams) -> Bool[Array, ""]:
-        """Whether the episode is cut off."""
-        return jnp.asarray(self.own.is_truncated(state, params.own), bool)
-
-    def is_terminated(self, state: Any, params: EnvParams) -> Bool[Array, ""]:
-        """Whether the episode is over for good."""
-        return jnp.asarray(self.own.is_terminated(state, params.own), bool)
-
-    @property
-    def num_actions(self) -> int:
-        """How many actions there are, or the size of one."""
-        return self.own.num_actions
-
-    def action_space(self, params: EnvParams) -> Any:
-        """The environment's own."""
-        return self.own.action_space(params.own)
+        return jnp.append(super().observe(key, state, action, params), params.label)
 
     def observation_space(self, params: EnvParams) -> spaces.Box:
         """Numbers."""
-        size = self.own.observation_space(params.own).shape[0] + params.label.shape[0]
+        size = super().observation_space(params).shape[0] + params.label.shape[0]
         return spaces.Box(-jnp.inf, jnp.inf, (size,), jnp.float32)
 
 
@@ -106,9 +77,6 @@ def told(control: Control, label: Float[Array, " label"]) -> Control:
             f"environment {control.name!r} shows {space}; allowed: one whose observations are "
             "vectors"
         )
-    if hasattr(control.environment, "action_mask"):
-        raise ValueError(
-            f"environment {control.name!r} masks actions; allowed: one in which all are allowed"
-        )
+    refuse_masks(control)
     params = EnvParams(control.params, jnp.asarray(label, jnp.float32))
     return Control(f"{control.name}-told", Told(control.environment), params)
