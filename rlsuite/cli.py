@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import importlib.metadata
 import json
-import os
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -127,7 +126,7 @@ def _train(arguments: Sequence[str]) -> int:
     name = _option(arguments, "--problem") or next(iter(entry.problems))
     problem = registry.find("problem", name, entry.problems)
     options, config = _train_options(entry, name, problem, arguments[1:])
-    _use_compilation_cache()
+    programs.keep_compiled()
     _keep_run_file(options, entry, name, config)
     built = problem.build()
     result = _run(entry, problem, built, config, options)
@@ -164,17 +163,6 @@ def _train_options(
     return parse(
         collect, arguments, prog=program, description=f"{entry.summary}\n\n{entry.citation}"
     )
-
-
-def _use_compilation_cache() -> None:
-    """Keep compiled programs on the disk, for the next call of the command line."""
-    import jax
-
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
-        return
-    root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    jax.config.update("jax_compilation_cache_dir", str(pathlib.Path(root) / "rlsuite" / "jax"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def _keep_run_file(
@@ -281,7 +269,7 @@ def _evaluate(arguments: Sequence[str]) -> int:
     described = _read_run_file(directory / _RUN_FILE)
     entry = registry.find("algorithm", described["algorithm"], registry.algorithms())
     problem = registry.find("problem", described["problem"], entry.problems)
-    _use_compilation_cache()
+    programs.keep_compiled()
     built = problem.build()
     result = core.restore(
         entry.make_for(problem),
@@ -368,57 +356,16 @@ def _summarise(
 
 def _study(arguments: Sequence[str]) -> int:
     """Run a study and write its tables, figures and page."""
-    if "--quick" in arguments:  # Before anything is imported that computes.
-        programs.compile_soon()
-    studies = registry.studies()
-    if not arguments or arguments[0].startswith("-"):
-        raise ValueError(f"study needs a name first; allowed: {', '.join(studies)}")
-    study = registry.find("study", arguments[0], studies)
+    from rlsuite.studies.command import command
 
-    @dataclasses.dataclass(frozen=True)
-    class Options:
-        """What to run, and where the results go.
-
-        Attributes:
-            out: Directory for tables (JSON and Markdown), figures (PNG) and report.html.
-            quick: A small version of a few minutes.
-            seeds: Number of seeds; the study's own by default.
-            resume: Go on with the stages that an interrupted study has left in out.
-        """
-
-        out: pathlib.Path
-        quick: bool = False
-        seeds: int | None = None
-        resume: bool = False
-
-    options = parse(
-        Options, arguments[1:], prog=f"rlsuite study {study.name}", description=study.summary
-    )
-    if options.seeds is not None and options.seeds < 2:
-        raise ValueError(f"seeds is {options.seeds}; allowed: a whole number at least 2")
-    from rlsuite.io import reports
-    from rlsuite.io.checkpoints import prepare
-    from rlsuite.io.stages import Stages
-    from rlsuite.io.tables import to_rich
-
-    prepare(options.out, 1 << 24)
-    _use_compilation_cache()
-    stages = Stages(options.out, resume=options.resume)
-    report = study.run(quick=options.quick, num_seeds=options.seeds, stages=stages)
-    page = reports.save(options.out, report)
-    console = _console()
-    for section in report.sections:
-        for made in section.tables:
-            console.print(to_rich(made))
-    console.print(f"Report: {page}", highlight=False, soft_wrap=True)
-    return 0
+    return command(arguments)
 
 
 def _generate(arguments: Sequence[str]) -> int:
     """Generate data sets."""
     from rlsuite.problems.datasets import command
 
-    _use_compilation_cache()
+    programs.keep_compiled()
     return command(arguments)
 
 

@@ -6,6 +6,7 @@ second run of the same algorithm on inputs of the same shapes compiles nothing.
 
 import functools
 import os
+import pathlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,18 @@ _MODES = (
     "jax_default_matmul_precision",
     "jax_debug_nans",
 )
+
+
+def keep_compiled() -> None:
+    """Keep compiled programs on the disk, for the next call of the command line.
+
+    They lie where ``JAX_COMPILATION_CACHE_DIR`` says, else in the user's cache.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    jax.config.update("jax_compilation_cache_dir", str(pathlib.Path(root) / "rlsuite" / "jax"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def compile_soon() -> None:

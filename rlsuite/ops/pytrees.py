@@ -40,7 +40,8 @@ def pytree(*, static: Sequence[str] = ()) -> Callable[[type[_T]], type[_T]]:
     """
 
     def decorate(cls: type[_T]) -> type[_T]:
-        fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+        described: Any = cls
+        fields = dataclasses.fields(described)
         unknown = sorted(set(static) - {field.name for field in fields})
         if unknown:
             raise ValueError(f"static has {unknown}; allowed: fields of {cls.__name__}")

@@ -18,7 +18,9 @@ _STACKING = behaviour_cloning.Config(evaluation_episodes=32, evaluation_length=b
 
 
 def _maze(name: str) -> behaviour_cloning.Config:
-    return behaviour_cloning.Config(evaluation_episodes=20, evaluation_length=mazes.LENGTHS[name])
+    return behaviour_cloning.Config(
+        evaluation_episodes=mazes.EPISODES, evaluation_length=mazes.LENGTHS[name]
+    )
 
 
 ENTRY = Entry(

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rlsuite.algorithms.decision_diffuser import Request
+from rlsuite.algorithms.decision_diffuser import Request, always
 from rlsuite.data import offline
 from rlsuite.data.offline import Offline
 from rlsuite.registry import Problem
@@ -65,9 +65,8 @@ def tower(guidance: float | Float[Array, ""]) -> Callable[[Any], Request]:
     def request(observation: Any) -> Request:
         from rlsuite.envs import block_stacking
 
-        del observation
         pairs = np.stack([block_stacking.pair(*two) for two in itertools.pairwise(TOWER)])
-        return Request(jnp.asarray(pairs), guidance * jnp.ones(len(pairs)))
+        return always(pairs, guidance)(observation)
 
     return request
 

@@ -37,7 +37,7 @@ def _maze(name: str) -> cql.Config:
         num_actions=4,
         batch_size=128,
         hidden_sizes=(256, 256),
-        evaluation_episodes=20,
+        evaluation_episodes=mazes.EPISODES,
         evaluation_length=mazes.LENGTHS[name],
     )
 
@@ -56,7 +56,7 @@ ENTRY = Entry(
             quick=True,
         ),
         **blocks.policies(20_000, _STACKING),
-        **mazes.problems(cql.make, _maze, 30_000),
+        **mazes.problems(cql.make, _maze, 10_000),
     },
     probe="point-mixed",
     summary="Policies from recorded transitions, whose values are lower bounds.",

@@ -18,13 +18,16 @@ _POINT = iql.Config(
 )
 
 
+_MAZE_STEPS = 25_000
+
+
 def _maze(name: str) -> iql.Config:
     return iql.Config(
         expectile=0.9,
         temperature=10.0,
         discount=0.995,
-        annealing_steps=100_000,
-        evaluation_episodes=20,
+        annealing_steps=_MAZE_STEPS,
+        evaluation_episodes=mazes.EPISODES,
         evaluation_length=mazes.LENGTHS[name],
     )
 
@@ -42,7 +45,7 @@ ENTRY = Entry(
             summary="a point in the plane, of whose 200 episodes 70 % lead away from its goal",
             quick=True,
         ),
-        **mazes.problems(iql.make, _maze, 100_000),
+        **mazes.problems(iql.make, _maze, _MAZE_STEPS),
     },
     probe="point-mixed",
     summary="Policies from recorded transitions, better than the data, by expectiles of value.",

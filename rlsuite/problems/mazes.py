@@ -21,6 +21,9 @@ from rlsuite.registry import Problem
 LENGTHS: Mapping[str, int] = {"umaze": 300, "medium": 600, "large": 800}
 """How long an episode in each maze is."""
 
+EPISODES = 100
+"""How many an evaluation has: where they begin decides what can be earned."""
+
 _STEPS, _SEED = 100_000, 0
 
 

@@ -15,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rlsuite.algorithms.decision_diffuser import Request
 from rlsuite.data.offline import Offline, offline
 from rlsuite.envs import navigation
 from rlsuite.envs.control import Control, Timestep
@@ -90,20 +89,3 @@ def _walk(
     keys = jax.random.split(key, LENGTH)
     (_, last), told = jax.lax.scan(step, (state.inner, seen.observation), keys)
     return jnp.concatenate([told[0], last[None]]), told[1], told[2]
-
-
-def to_the_goal(guidance: float) -> Any:
-    """A request for the goal as the state to come.
-
-    Args:
-        guidance: ω.
-
-    Returns:
-        For ``decision_diffuser.make``.
-    """
-
-    def request(observation: Any) -> Request:
-        del observation
-        return Request(jnp.asarray(GOAL)[None], jnp.asarray([guidance], float))
-
-    return request

@@ -2,16 +2,13 @@
 
 from rlsuite.algorithms.decision_diffuser.acting import Planner, Walk, act_together, walk
 from rlsuite.algorithms.decision_diffuser.algorithm import (
-    Denoiser,
     Evaluation,
     Metrics,
     Parameters,
     State,
-    default_network,
     make,
     planner_of,
     plans,
-    schedule_of,
 )
 from rlsuite.algorithms.decision_diffuser.config import (
     Condition,
@@ -21,8 +18,15 @@ from rlsuite.algorithms.decision_diffuser.config import (
     paper,
     released,
 )
+from rlsuite.algorithms.decision_diffuser.networks import Denoiser, default_network, schedule_of
 from rlsuite.algorithms.decision_diffuser.online import FineTuning, Pretrained, fine_tuning
-from rlsuite.algorithms.decision_diffuser.planning import Plan, Request, draw_plan, sampler_of
+from rlsuite.algorithms.decision_diffuser.planning import (
+    Plan,
+    Request,
+    always,
+    draw_plan,
+    sampler_of,
+)
 from rlsuite.algorithms.decision_diffuser.training import Statistics
 
 __all__ = [
@@ -43,6 +47,7 @@ __all__ = [
     "Statistics",
     "Walk",
     "act_together",
+    "always",
     "default_network",
     "draw_plan",
     "fine_tuning",

@@ -127,7 +127,7 @@ def _follow(config: Config, planner: Planner, plan: Plan) -> tuple[Float[Array, 
     return jnp.clip(action, -1.0, 1.0), plan
 
 
-_EPISODES = Plan(0, 0, None, None, None)  # type: ignore[arg-type]
+_EPISODES = Plan._make((0, 0, None, None, None))
 """Along which axis of a ``Plan`` episodes lie: times and counts are the same in all of them."""
 
 

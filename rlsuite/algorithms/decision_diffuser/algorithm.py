@@ -25,14 +25,17 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from rlsuite.algorithms.decision_diffuser import acting, planning, training
 from rlsuite.algorithms.decision_diffuser.acting import Planner
 from rlsuite.algorithms.decision_diffuser.config import Config
+from rlsuite.algorithms.decision_diffuser.networks import (
+    Denoiser,
+    default_network,
+    inverse_dynamics,
+    schedule_of,
+)
 from rlsuite.algorithms.decision_diffuser.planning import Plan, Request
 from rlsuite.algorithms.decision_diffuser.training import Statistics
 from rlsuite.core import Algorithm
 from rlsuite.data.offline import Offline
 from rlsuite.envs.control import Timestep
-from rlsuite.nets.diffusion_transformer import DiffusionTransformer
-from rlsuite.nets.temporal_mlp import TemporalMLP
-from rlsuite.nets.temporal_unet import InverseDynamics, TemporalUNet
 from rlsuite.ops import diffusion
 
 Params = Any
@@ -94,51 +97,6 @@ class Evaluation(NamedTuple):
 
     episode_return: Float[Array, ""]
     score: Float[Array, ""]
-
-
-def schedule_of(config: Config) -> diffusion.Schedule:
-    """How noise grows.
-
-    Args:
-        config: The hyperparameters.
-
-    Returns:
-        The schedule.
-    """
-    if config.model.schedule == "cosine":
-        return diffusion.cosine(config.model.diffusion_steps)
-    return diffusion.linear(config.model.diffusion_steps)
-
-
-class Denoiser(NamedTuple):
-    """A network that takes noise off, as two pure functions.
-
-    Attributes:
-        init: ``(key, x, k, y, present) -> params``.
-        apply: ``(params, x, k, y, present) -> prediction``.
-    """
-
-    init: Callable[..., Params]
-    apply: Callable[..., Any]
-
-
-def default_network(config: Config) -> Denoiser:
-    """The network that takes noise off, where none is given.
-
-    Args:
-        config: The hyperparameters.
-
-    Returns:
-        The network.
-    """
-    channels, multiples = config.model.channels, config.model.multiples
-    modules: dict[str, Callable[[], Any]] = {
-        "unet": lambda: TemporalUNet(channels, multiples),
-        "transformer": lambda: DiffusionTransformer(channels, len(multiples)),
-        "mlp": lambda: TemporalMLP(channels, len(multiples)),
-    }
-    module = modules[config.model.kind]()
-    return Denoiser(module.init, module.apply)
 
 
 def make(
@@ -225,7 +183,7 @@ def _initial(
     step, present = jnp.zeros((), int), jnp.ones((), bool)
     return Parameters(
         net.init(of_denoiser, x, step, y if config.conditions else None, present),
-        _inverse(problem, config).init(of_inverse, x[:1], x[:1]),
+        inverse_dynamics(problem, config).init(of_inverse, x[:1], x[:1]),
         net.init(of_value, x, step, None, present) if config.model.value else None,
     )
 
@@ -253,17 +211,13 @@ def _loss(
     denoising, valuing = (jnp.mean(losses) for losses in jax.vmap(one)(*keys))
     steps = jax.random.randint(of_transitions, (config.transitions,), 0, problem.episodes.num_steps)
     actions = training.inverse_loss(
-        _inverse(problem, config).apply,
+        inverse_dynamics(problem, config).apply,
         params.inverse,
         computed.normalizer,
         problem.episodes,
         steps,
     )
     return denoising + actions + valuing, Metrics(denoising, actions, valuing)
-
-
-def _inverse(problem: Offline, config: Config) -> InverseDynamics:
-    return InverseDynamics(problem.episodes.actions.shape[-1], config.model.inverse_units)
 
 
 def planner_of(
@@ -291,7 +245,7 @@ def planner_of(
     asked = request or functools.partial(_best, config)
     return Planner(
         draw=_drawing(config, network or default_network(config), state),
-        act=functools.partial(_inverse(problem, config).apply, state.average.inverse),
+        act=functools.partial(inverse_dynamics(problem, config).apply, state.average.inverse),
         normalizer=state.statistics.normalizer,
         request=lambda observation: _on_scale(config, state.statistics, asked(observation)),
         goal=goal,

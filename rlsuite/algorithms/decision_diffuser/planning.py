@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rlsuite.algorithms.decision_diffuser import training
@@ -43,6 +44,30 @@ class Request(NamedTuple):
 
     conditions: Float[Array, "request condition"]
     weights: Float[Array, " request"]
+
+
+def always(conditions: ArrayLike, weights: ArrayLike) -> Callable[[Any], Request]:
+    """The same request, whatever is seen.
+
+    Args:
+        conditions: y_i, ``[request, condition]``.
+        weights: w_i, ``[request]``, or one number for all.
+
+    Returns:
+        For ``make``: from an observation to the request.
+
+    Example:
+        >>> both = always(jnp.eye(2), 1.5)
+        >>> both(None).weights.tolist()
+        [1.5, 1.5]
+    """
+
+    def request(observation: Any) -> Request:
+        del observation
+        asked = jnp.asarray(conditions, float)
+        return Request(asked, jnp.broadcast_to(jnp.asarray(weights, float), asked.shape[:1]))
+
+    return request
 
 
 class Plan(NamedTuple):

@@ -8,6 +8,7 @@
 ``skills``       gaits, alone and two at once
 ``locomotion``   a hopper on the host, beside the same policies
 ``stochastic``   what to ask for where actions slip
+``samplers``     how plans are drawn
 ``trained``      what they train
 ===============  =========================================================
 """

@@ -30,9 +30,9 @@ class Sizes(NamedTuple):
 
 
 FULL = Sizes(
-    mazes=mazes.Sizes(("umaze", "medium", "large"), 5, 1.0, tuple(mazes.SAMPLERS)),
+    mazes=mazes.Sizes(("umaze", "medium", "large"), 5, 1.0, mazes.STEPS),
     ring=ring.Sizes(
-        20_000, 5, 1000, 250, (0.5, 1.0, 1.5, 2.0, 3.0), (0.25, 0.5, 0.7, 1.0), tuple(ring.SAMPLERS)
+        20_000, 5, 1000, 250, (0.5, 1.0, 1.5, 2.0, 3.0), (0.25, 0.5, 0.7, 1.0), ring.STEPS
     ),
     stacking=stacking.Sizes(20_000, 5, 25, 12),
     skills=skills.Sizes(5000, 5, 20),

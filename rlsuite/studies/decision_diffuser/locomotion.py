@@ -19,6 +19,7 @@ from rlsuite.io.stages import Stages
 from rlsuite.io.tables import number, table
 from rlsuite.problems import behaviour_cloning, behaviours, cql, datasets, decision_diffuser, iql
 from rlsuite.registry import Entry
+from rlsuite.studies.decision_diffuser.trained import of_seed
 from rlsuite.studies.summaries import over, text_of
 
 NAME, LENGTH = "hopper-medium-expert", 1000
@@ -147,12 +148,8 @@ def _scores(name: str, problem: Offline, sizes: Sizes, seeds: int) -> Mapping[st
         num_seeds=seeds,
         progress=f"{name}, hopper",
     ).state
-    walk = _planning if entry is ENTRY else _deciding
-    chosen = walk(entry, problem, config)
-    scores = [
-        _hopped(chosen, jax.tree.map(lambda leaf: leaf[seed], states), sizes.num_episodes)  # noqa: B023
-        for seed in range(seeds)
-    ]
+    act = _planning(problem, config) if entry is ENTRY else _deciding(entry, problem, config)
+    scores = [_hopped(act, of_seed(states, seed), sizes.num_episodes) for seed in range(seeds)]
     return {"scores": np.asarray(problem.score(jnp.asarray(scores)))}
 
 
@@ -160,12 +157,11 @@ Act = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
 """From a state, a key, observations and what is remembered to actions and what is remembered."""
 
 
-def _planning(entry: Entry, problem: Offline, config: Any) -> Act:
+def _planning(problem: Offline, config: dd.Config) -> Act:
     def act(state: Any, key: Any, observations: Any, plan: Any) -> tuple[Any, Any]:
         planner = dd.planner_of(problem, config, state)
         return dd.act_together(config, planner, key, observations, plan)
 
-    del entry
     return act
 
 

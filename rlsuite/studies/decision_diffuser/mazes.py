@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from rlsuite.algorithms import decision_diffuser as dd
 from rlsuite.configuration import to_json
@@ -17,9 +18,10 @@ from rlsuite.io.stages import Stages
 from rlsuite.io.tables import Table, table
 from rlsuite.ops.diffusion import Known
 from rlsuite.problems import behaviour_cloning, cql, decision_diffuser, iql
-from rlsuite.problems.mazes import at_rest
+from rlsuite.problems.mazes import EPISODES, at_rest
 from rlsuite.registry import Entry, Problem
-from rlsuite.studies.decision_diffuser.trained import sized
+from rlsuite.studies.decision_diffuser.samplers import SAMPLERS
+from rlsuite.studies.decision_diffuser.trained import of_seed, sized
 from rlsuite.studies.summaries import over, text_of
 
 ENTRY = decision_diffuser.ENTRY
@@ -32,20 +34,15 @@ METHODS: dict[str, Entry] = {
 }
 """The rows of the table."""
 
-
-SAMPLERS: dict[str, dict[str, Any]] = {
-    "ancestral, 100 steps": {"sampler": "ancestral"},
-    "ancestral, 20 from the last plan": {"sampler": "ancestral", "warm_steps": 20},
-    "DDIM, 10 steps": {"sampler": "ddim", "sampling_steps": 10},
-    "DPM-Solver++, 10 steps": {"sampler": "dpm-solver", "sampling_steps": 10},
-    "DPM-Solver++, 2 of 10 from the last plan": {
-        "sampler": "dpm-solver",
-        "sampling_steps": 10,
-        "warm_steps": 2,
-    },
-    "DPM-Solver++, 5 steps": {"sampler": "dpm-solver", "sampling_steps": 5},
-}
-"""How the same networks' plans are drawn."""
+STEPS = (
+    "ancestral, 100 steps",
+    "ancestral, 20 from the last plan",
+    "DDIM, 10 steps",
+    "DPM-Solver++, 10 steps",
+    "DPM-Solver++, 2 of 10 from the last plan",
+    "DPM-Solver++, 5 steps",
+)
+"""The samplers whose plans are followed."""
 
 
 class Sizes(NamedTuple):
@@ -84,14 +81,19 @@ def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
         for name in METHODS
     }
     rows = [
-        [name, *(text_of(found[name, maze]["scores"]) for maze in sizes.mazes)] for name in METHODS
+        [
+            name,
+            *(text_of(found[name, maze]["scores"]) for maze in sizes.mazes),
+            f"{_updates(_problem(name, sizes.mazes[0], sizes), sizes):,}",
+        ]
+        for name in METHODS
     ]
     shown = table(
         "Scores in mazes",
         "Return at the fixed goal: 0 for random forces, 100 for the controller whose walks to "
-        "other goals are the data (a hundred thousand steps). Twenty episodes a seed, "
+        f"other goals are the data (a hundred thousand steps). {EPISODES} episodes a seed, "
         f"{over(seeds)}.",
-        ["method", *sizes.mazes],
+        ["method", *sizes.mazes, "updates"],
         rows,
     )
     last = sizes.mazes[-1]
@@ -120,18 +122,19 @@ def _few_steps(sizes: Sizes, found: dict[str, dict[str, Any]], seeds: int) -> Ta
 
 def _sampled(problem: Problem, states: dd.State, samplers: tuple[str, ...]) -> dict[str, Any]:
     """Scores ``[sampler, seed]``, and seconds that an action with a plan takes."""
-    built, first = problem.build(), jax.tree.map(lambda leaf: leaf[0], states)
-    scores, seconds = [], []
-    for name in samplers:
+    built = problem.build()
+
+    def one(name: str) -> tuple[Array, float]:
         planning = dataclasses.replace(problem.config.planning, **SAMPLERS[name])
         config = dataclasses.replace(problem.config, planning=planning)
         algorithm = ENTRY.make_for(problem)(built, config)
         evaluate, act = algorithm.evaluate, algorithm.act
         assert evaluate is not None
         assert act is not None
-        key = jax.random.key(1)
-        scores.append(jax.jit(jax.vmap(lambda state: evaluate(key, state).score))(states))  # noqa: B023
-        seconds.append(_seconds(act, config, first))
+        evaluated = jax.jit(jax.vmap(evaluate, (None, 0)))(jax.random.key(1), states)
+        return evaluated.score, _seconds(act, config, of_seed(states, 0))
+
+    scores, seconds = zip(*map(one, samplers), strict=True)
     return {"few steps": np.asarray(scores), "seconds": np.asarray(seconds)}
 
 
@@ -150,12 +153,19 @@ def _seconds(act: Any, config: dd.Config, state: dd.State) -> float:
     return min(times)
 
 
+def _problem(name: str, maze: str, sizes: Sizes) -> Problem:
+    entry = METHODS[name]
+    return sized(entry.problems[f"maze-{maze}"], small=sizes.small and entry is ENTRY)
+
+
+def _updates(problem: Problem, sizes: Sizes) -> int:
+    return max(int(sizes.share * problem.num_steps), 1)
+
+
 def _trained(name: str, maze: str, seeds: int, sizes: Sizes, stages: Stages) -> dict[str, Any]:
     """The scores of all seeds, and plans of the first one, of a method that plans."""
-    entry = METHODS[name]
-    plans = entry is ENTRY
-    problem = sized(entry.problems[f"maze-{maze}"], small=plans and sizes.small)
-    num_steps = max(int(sizes.share * problem.num_steps), 1)
+    entry, problem = METHODS[name], _problem(name, maze, sizes)
+    plans, num_steps = entry is ENTRY, _updates(problem, sizes)
 
     def compute() -> dict[str, Any]:
         result = run(
@@ -169,8 +179,7 @@ def _trained(name: str, maze: str, seeds: int, sizes: Sizes, stages: Stages) -> 
         )
         found = {"scores": result.evaluations.score[:, -1]}
         if plans:
-            first = jax.tree.map(lambda leaf: leaf[0], result.state)
-            found["plans"] = _plans(maze, problem.config, first)
+            found["plans"] = _plans(maze, problem.config, of_seed(result.state, 0))
             found |= _sampled(problem, result.state, sizes.samplers)
         return found
 

@@ -17,6 +17,7 @@ from rlsuite.io.stages import Stages
 from rlsuite.io.tables import Table, number, table
 from rlsuite.problems.decision_diffuser import ENTRY
 from rlsuite.registry import Problem
+from rlsuite.studies.decision_diffuser.samplers import SAMPLERS
 from rlsuite.studies.decision_diffuser.trained import sized, trained
 from rlsuite.studies.summaries import BLUE, GREEN, ORANGE, PURPLE, band, over, plain, text_of
 
@@ -37,14 +38,15 @@ REQUESTS = {
 }
 """What is asked for: two conditions, and their weights in units of ω."""
 
-SAMPLERS: dict[str, dict[str, Any]] = {
-    "ancestral, 100 steps": {"sampler": "ancestral"},
-    "DDIM with η = 1, 50 steps": {"sampler": "ddim", "sampling_steps": 50, "eta": 1.0},
-    "DDIM, 50 steps": {"sampler": "ddim", "sampling_steps": 50},
-    "DPM-Solver++, 25 steps": {"sampler": "dpm-solver", "sampling_steps": 25},
-    "DPM-Solver++, 10 steps": {"sampler": "dpm-solver", "sampling_steps": 10},
-    "DPM-Solver++, 5 steps": {"sampler": "dpm-solver", "sampling_steps": 5},
-}
+STEPS = (
+    "ancestral, 100 steps",
+    "DDIM with η = 1, 50 steps",
+    "DDIM, 50 steps",
+    "DPM-Solver++, 25 steps",
+    "DPM-Solver++, 10 steps",
+    "DPM-Solver++, 5 steps",
+)
+"""The samplers whose plans are counted."""
 
 
 class Sizes(NamedTuple):

@@ -112,8 +112,8 @@ def _measured(problem: Problem, sizes: Sizes, seeds: int) -> Mapping[str, Any]:
     @jax.vmap
     def walked(state: dd.State, key: PRNGKeyArray) -> Float[Array, "request episode states 13"]:
         def one(conditions: Array, signs: Array) -> Array:
-            asked = dd.Request(conditions, config.planning.guidance * signs)
-            planner = dd.planner_of(built, config, state, request=lambda _: asked)
+            asked = dd.always(conditions, config.planning.guidance * signs)
+            planner = dd.planner_of(built, config, state, request=asked)
             assert built.control is not None
             walk = dd.walk(config, planner, built.control, key, sizes.num_episodes)
             return walk.observations

@@ -182,10 +182,7 @@ def _walked(
     weights = config.planning.guidance * signs
 
     def one(asked: Float[Array, "2 12"], key: PRNGKeyArray) -> Float[Array, "episode states 16"]:
-        def request(_: Any) -> dd.Request:
-            return dd.Request(asked, weights)
-
-        planner = dd.planner_of(built, config, state, request=request)
+        planner = dd.planner_of(built, config, state, request=dd.always(asked, weights))
         return dd.walk(config, planner, control, key, sizes.num_episodes).observations
 
     return jax.vmap(one)(conditions, jax.random.split(jax.random.key(2), len(conditions)))

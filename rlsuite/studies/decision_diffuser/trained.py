@@ -1,6 +1,7 @@
 """What a study trains: several seeds of a problem's own config."""
 
 import dataclasses
+import operator
 from typing import Any
 
 import jax
@@ -55,3 +56,16 @@ def trained(
         num_seeds=num_seeds,
         progress=label,
     ).state
+
+
+def of_seed(states: Any, seed: int) -> Any:
+    """One of several seeds.
+
+    Args:
+        states: Pytrees, seeds first.
+        seed: Which one.
+
+    Returns:
+        Its own.
+    """
+    return jax.tree.map(operator.itemgetter(seed), states)
