@@ -200,7 +200,7 @@ class TemporalUNet(nn.Module):
 
 
 class InverseDynamics(nn.Module):
-    """The action that led from one observation to the next: two hidden layers with ReLU.
+    """The action that leads from one observation to a later one: two hidden layers with ReLU.
 
     Attributes:
         size: How many numbers an action has.
@@ -212,10 +212,23 @@ class InverseDynamics(nn.Module):
 
     @nn.compact
     def __call__(
-        self, before: Float[Array, "*batch n"], after: Float[Array, "*batch n"]
+        self,
+        before: Float[Array, "*batch n"],
+        after: Float[Array, "*batch n"],
+        ahead: Float[Array, "*batch"] | None = None,
     ) -> Float[Array, "*batch size"]:
-        """Tell the action."""
-        x = jnp.concatenate([before, after], axis=-1)
+        """Tell the action.
+
+        Args:
+            before: What is seen.
+            after: What is to be seen.
+            ahead: How much later; None where that is always the next time step.
+
+        Returns:
+            The action.
+        """
+        told = [] if ahead is None else [ahead[..., None]]
+        x = jnp.concatenate([before, after, *told], axis=-1)
         for _ in range(2):
             x = nn.relu(nn.Dense(self.units)(x))
         return nn.Dense(self.size)(x)

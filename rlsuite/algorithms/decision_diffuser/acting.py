@@ -26,7 +26,7 @@ class Planner(NamedTuple):
 
     Attributes:
         draw: ``(key, known, request, guess) -> plan``.
-        act: ``(s, s') -> a``, both normalised.
+        act: ``(s, s', steps between them) -> a``, states normalised.
         normalizer: The scale of states.
         request: ``observation -> Request``.
         goal: ``observation -> the state to end with``, or None.
@@ -123,7 +123,7 @@ def _renewed(
 
 
 def _follow(config: Config, planner: Planner, plan: Plan) -> tuple[Float[Array, " m"], Plan]:
-    action = planner.act(plan.seen[-1], planning.next_state(config, plan))
+    action = planner.act(plan.seen[-1], *planning.aim(config, plan))
     return jnp.clip(action, -1.0, 1.0), plan
 
 

@@ -183,7 +183,7 @@ def _initial(
     step, present = jnp.zeros((), int), jnp.ones((), bool)
     return Parameters(
         net.init(of_denoiser, x, step, y if config.conditions else None, present),
-        inverse_dynamics(problem, config).init(of_inverse, x[:1], x[:1]),
+        inverse_dynamics(problem, config).init(of_inverse, x[0], x[0], step),
         net.init(of_value, x, step, None, present) if config.model.value else None,
     )
 
@@ -209,14 +209,9 @@ def _loss(
 
     keys = (jax.random.split(key, config.batch_size) for key in (of_segments, of_noise))
     denoising, valuing = (jnp.mean(losses) for losses in jax.vmap(one)(*keys))
-    steps = jax.random.randint(of_transitions, (config.transitions,), 0, problem.episodes.num_steps)
-    actions = training.inverse_loss(
-        inverse_dynamics(problem, config).apply,
-        params.inverse,
-        computed.normalizer,
-        problem.episodes,
-        steps,
-    )
+    apply = functools.partial(inverse_dynamics(problem, config).apply, params.inverse)
+    pairs = training.draw_pairs(config, problem.episodes, of_transitions)
+    actions = training.inverse_loss(apply, computed.normalizer, problem.episodes, pairs)
     return denoising + actions + valuing, Metrics(denoising, actions, valuing)
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from jaxtyping import Array, Float, Int
+
 from rlsuite.algorithms.decision_diffuser.config import Config
 from rlsuite.data.offline import Offline
 from rlsuite.nets.diffusion_transformer import DiffusionTransformer
@@ -58,14 +60,35 @@ def default_network(config: Config) -> Denoiser:
     return Denoiser(module.init, module.apply)
 
 
-def inverse_dynamics(problem: Offline, config: Config) -> InverseDynamics:
+class Inverse(NamedTuple):
+    """The inverse dynamics, as two pure functions of states and of how many steps lie between.
+
+    Attributes:
+        init: ``(key, s, s', steps) -> params``.
+        apply: ``(params, s, s', steps) -> action``.
+    """
+
+    init: Callable[..., Params]
+    apply: Callable[..., Any]
+
+
+def inverse_dynamics(problem: Offline, config: Config) -> Inverse:
     """The network that tells actions.
 
     Args:
         problem: What it is trained on.
-        config: The hyperparameters.
+        config: The hyperparameters; where planned states follow each other at every time step, it
+            is not told how many lie between.
 
     Returns:
         The network.
     """
-    return InverseDynamics(problem.episodes.actions.shape[-1], config.model.inverse_units)
+    module = InverseDynamics(problem.episodes.actions.shape[-1], config.model.inverse_units)
+
+    def share(steps: Int[Array, "*batch"]) -> Float[Array, "*batch"] | None:
+        return steps / config.stride if config.stride > 1 else None
+
+    return Inverse(
+        lambda key, before, after, steps: module.init(key, before, after, share(steps)),
+        lambda params, before, after, steps: module.apply(params, before, after, share(steps)),
+    )

@@ -8,7 +8,7 @@ conditions y_1 … y_c with weights w_i,
 
 all of them of the one kind that the network was trained with: one return with w = ω; several labels
 with weights ω to ask for all of them, with a negative weight to ask for the contrary of one. A plan
-is followed by a_t = f_φ(s_t, ŝ_{t+1}).
+is followed by a_t = f_φ(s_t, ŝ_{t+j}, j), the next planned state being j time steps away.
 
 Where a value J(x_k, k) was learned, x̂_0 is moved by w (1 − ᾱ_k)/√ᾱ_k ∇J (Diffuser's guidance).
 
@@ -255,18 +255,16 @@ def shifted(config: Config, plan: Plan) -> Float[Array, "horizon n"]:
     return plan.states[index]
 
 
-def next_state(config: Config, plan: Plan) -> Float[Array, " n"]:
-    """The state that the plan has for the next time step; between planned ones, on a line.
+def aim(config: Config, plan: Plan) -> tuple[Float[Array, " n"], Int[Array, ""]]:
+    """The planned state that is next, and how many time steps there are until then.
 
     Args:
         config: The hyperparameters.
         plan: What is remembered.
 
     Returns:
-        The state, normalised; past the plan's end, its last one.
+        (the state, normalised, past the plan's end its last one; the time steps, 1 to the stride).
     """
-    place = jnp.minimum((plan.time + 1 - plan.origin) / config.stride, config.horizon - 1)
-    before = jnp.floor(place).astype(int)
-    share = place - before
-    after = jnp.minimum(before + 1, config.horizon - 1)
-    return (1 - share) * plan.states[before] + share * plan.states[after]
+    passed = plan.time - plan.origin
+    place = passed // config.stride + 1
+    return plan.states[jnp.minimum(place, config.horizon - 1)], place * config.stride - passed

@@ -4,14 +4,16 @@ A segment x_0 = (s_t, s_{t+m}, … s_{t+(H−1)m}) is noised to x_k, but for its
 number from 1 to K of its first ones (now and then none, where those may be free), and the last one
 where it is a goal. With y what is told of it and β ~ Bernoulli(p), the loss is
 
-    E ‖ε − ε_θ(x_k, k, (1 − β) y + β ∅)‖² + E ‖a_t − f_φ(s_t, s_{t+1})‖²,
+    E ‖ε − ε_θ(x_k, k, (1 − β) y + β ∅)‖² + E ‖a_t − f_φ(s_t, s_{t+j}, j)‖²,
 
-means over the unknown entries and over the actions' entries (or with x_0 or v in the place of ε).
+means over the unknown entries and over the actions' entries (or with x_0 or v in the place of ε);
+j is uniform from 1 to m. With m = 1 this is the paper's.
 
 Reference:
     Ajay et al. 2023, arXiv:2211.15657, eq. 9.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -242,33 +244,59 @@ def value_loss(
     return jnp.square(said - segment.value)
 
 
-def inverse_loss(
-    apply: Callable[..., Any],
-    params: Params,
-    normalizer: Normalizer,
-    episodes: Episodes,
-    steps: Int[Array, " transition"],
-) -> Float[Array, ""]:
-    """The second part of the loss, of some transitions.
+class Pairs(NamedTuple):
+    """Pairs of states, of which the action at the first is to be told.
 
-    The last step of an episode that ended for good is left out: what follows it may not have been
-    recorded.
+    Attributes:
+        steps: The indices of the first ones.
+        ahead: How many steps later the second ones are.
+    """
+
+    steps: Int[Array, " pair"]
+    ahead: Int[Array, " pair"]
+
+
+def draw_pairs(config: Config, episodes: Episodes, key: PRNGKeyArray) -> Pairs:
+    """Some pairs, from one time step to ``stride`` apart.
 
     Args:
-        apply: ``(params, s, s')`` to an action.
-        params: Parameters.
+        config: The hyperparameters.
+        episodes: The data.
+        key: Key.
+
+    Returns:
+        The pairs.
+    """
+    of_steps, of_distance = jax.random.split(key)
+    shape = (config.transitions,)
+    steps = jax.random.randint(of_steps, shape, 0, episodes.num_steps)
+    return Pairs(steps, jax.random.randint(of_distance, shape, 1, config.stride + 1))
+
+
+def inverse_loss(
+    apply: Callable[..., Any], normalizer: Normalizer, episodes: Episodes, pairs: Pairs
+) -> Float[Array, ""]:
+    """The second part of the loss, of some pairs.
+
+    Past an episode's end its last state is repeated. Pairs that reach the end of an episode that
+    ended for good are left out: its last state may not have been recorded.
+
+    Args:
+        apply: ``(s, s', steps between them)`` to an action.
         normalizer: The scale of states.
         episodes: The data.
-        steps: The transitions' indices.
+        pairs: The pairs.
 
     Returns:
         The mean squared error.
     """
+    steps, ahead = pairs
+    later = jax.vmap(functools.partial(recorded.state, episodes))(steps, ahead)
     before = normalizer.normalize(episodes.observations[steps])
-    after = normalizer.normalize(episodes.next_observations[steps])
-    errors = jnp.square(apply(params, before, after) - episodes.actions[steps])
-    followed = jnp.broadcast_to(~episodes.terminals[steps, None], errors.shape)
-    return _mean_where(followed, errors)
+    errors = jnp.square(apply(before, normalizer.normalize(later), ahead) - episodes.actions[steps])
+    last = jnp.maximum(episodes.ends[steps] - 1, steps)
+    unrecorded = episodes.terminals[last] & (steps + ahead > last)
+    return _mean_where(jnp.broadcast_to(~unrecorded[:, None], errors.shape), errors)
 
 
 def _mean_where(where: Bool[Array, "*shape"], values: Float[Array, "*shape"]) -> Float[Array, ""]:
