@@ -32,7 +32,10 @@ def scripted(config, told):
         rest = last + slope * (jnp.arange(config.horizon) - count + 1)[:, None]
         return known.put(jnp.where(known.where, 0.0, rest))
 
-    return acting.Planner(draw, lambda s, s_next: s_next - s, _Identity(), lambda _: None, None)
+    def act(state, later, ahead):
+        return (later - state) / ahead
+
+    return acting.Planner(draw, act, _Identity(), lambda _: None, None)
 
 
 def follow(config, planner, first, num_steps):
@@ -100,12 +103,13 @@ def test_episodes_together_have_noise_of_their_own():
     assert later.time == 1
 
 
-def test_between_planned_states_the_aim_is_on_a_line():
+def test_the_next_planned_state_is_aimed_at_in_the_steps_that_are_left():
+    """Planned are 0, 0.8, 1.6 and 2.4, four steps apart; past its end the plan stays there."""
     config = dd.Config(horizon=4, stride=4, conditions=(), planning=dd.Planning(replan_every=100))
     planner = scripted(config, lambda *_: 0.8)
     seen, actions, _ = follow(config, planner, 0.0, 14)
-    aims = np.minimum(0.2 * np.arange(1, 15), 2.4)
-    np.testing.assert_allclose(actions, np.clip(aims - seen[:14], -1, 1), atol=1e-5)
+    aims, left = np.repeat([0.8, 1.6, 2.4, 2.4], 4)[:14], np.tile([4, 3, 2, 1], 4)[:14]
+    np.testing.assert_allclose(actions, (aims - seen[:14]) / left, atol=1e-5)
 
 
 def test_the_history_is_what_was_seen_last_and_the_guess_the_rest_of_the_old_plan():
