@@ -14,7 +14,8 @@ class Model:
     """The networks, and how they are trained.
 
     Attributes:
-        kind: "unet", over time; "transformer"; or "mlp", for plans of a few states.
+        kind: "unet", over time; "transformer"; or, for plans of a few states, "mlp" and "residual",
+            a perceptron and a deeper one that copies what does not change.
         channels: Of the U-Net's first level, or the width of the others.
         multiples: Channels of the U-Net's levels as multiples; the others have as many layers.
         inverse_units: Width of the inverse dynamics.
@@ -25,7 +26,7 @@ class Model:
         value: Whether a second network of the same kind learns returns, for ``value_guidance``.
     """
 
-    kind: Literal["unet", "transformer", "mlp"] = "unet"
+    kind: Literal["unet", "transformer", "mlp", "residual"] = "unet"
     channels: int = setting(default=32, at_least=8)
     multiples: tuple[int, ...] = (1, 2, 4)
     inverse_units: int = setting(default=256, at_least=1)
@@ -77,6 +78,8 @@ class Config:
         learning_rate: Of both networks.
         batch_size: Segments in an update.
         transitions: Transitions in an update of the inverse dynamics.
+        blur: How far the later state may be off that the inverse dynamics is shown in training, in
+            deviations, a uniform share of it: plans are not exact either.
         horizon: H, states in a segment.
         stride: Time steps between two of them.
         overhang: How many of them may be repetitions of an episode's last state.
@@ -101,6 +104,7 @@ class Config:
     learning_rate: float = setting(default=2e-4, at_least=0)
     batch_size: int = setting(default=32, at_least=1)
     transitions: int = setting(default=256, at_least=1)
+    blur: float = setting(default=0.0, at_least=0)
     horizon: int = setting(default=100, at_least=2)
     stride: int = setting(default=1, at_least=1)
     overhang: int = setting(default=0, at_least=0)

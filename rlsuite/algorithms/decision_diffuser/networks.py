@@ -9,6 +9,7 @@ from rlsuite.algorithms.decision_diffuser.config import Config
 from rlsuite.data.offline import Offline
 from rlsuite.nets.diffusion_transformer import DiffusionTransformer
 from rlsuite.nets.temporal_mlp import TemporalMLP
+from rlsuite.nets.temporal_residual import TemporalResidual
 from rlsuite.nets.temporal_unet import InverseDynamics, TemporalUNet
 from rlsuite.ops import diffusion
 
@@ -55,6 +56,7 @@ def default_network(config: Config) -> Denoiser:
         "unet": lambda: TemporalUNet(channels, multiples),
         "transformer": lambda: DiffusionTransformer(channels, len(multiples)),
         "mlp": lambda: TemporalMLP(channels, len(multiples)),
+        "residual": lambda: TemporalResidual(channels, len(multiples)),
     }
     module = modules[config.model.kind]()
     return Denoiser(module.init, module.apply)

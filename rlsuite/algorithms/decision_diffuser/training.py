@@ -250,14 +250,16 @@ class Pairs(NamedTuple):
     Attributes:
         steps: The indices of the first ones.
         ahead: How many steps later the second ones are.
+        off: What is added to the second ones, normalised.
     """
 
     steps: Int[Array, " pair"]
     ahead: Int[Array, " pair"]
+    off: Float[Array, "pair n"]
 
 
 def draw_pairs(config: Config, episodes: Episodes, key: PRNGKeyArray) -> Pairs:
-    """Some pairs, from one time step to ``stride`` apart.
+    """Some pairs, from one time step to ``stride`` apart, the later state a little off.
 
     Args:
         config: The hyperparameters.
@@ -267,10 +269,12 @@ def draw_pairs(config: Config, episodes: Episodes, key: PRNGKeyArray) -> Pairs:
     Returns:
         The pairs.
     """
-    of_steps, of_distance = jax.random.split(key)
-    shape = (config.transitions,)
+    of_steps, of_distance, of_size, of_noise = jax.random.split(key, 4)
+    shape, size = (config.transitions,), episodes.observations.shape[1]
     steps = jax.random.randint(of_steps, shape, 0, episodes.num_steps)
-    return Pairs(steps, jax.random.randint(of_distance, shape, 1, config.stride + 1))
+    ahead = jax.random.randint(of_distance, shape, 1, config.stride + 1)
+    spread = config.blur * jax.random.uniform(of_size, (*shape, 1))
+    return Pairs(steps, ahead, spread * jax.random.normal(of_noise, (*shape, size)))
 
 
 def inverse_loss(
@@ -290,10 +294,11 @@ def inverse_loss(
     Returns:
         The mean squared error.
     """
-    steps, ahead = pairs
-    later = jax.vmap(functools.partial(recorded.state, episodes))(steps, ahead)
+    steps, ahead, off = pairs
     before = normalizer.normalize(episodes.observations[steps])
-    errors = jnp.square(apply(before, normalizer.normalize(later), ahead) - episodes.actions[steps])
+    later = jax.vmap(functools.partial(recorded.state, episodes))(steps, ahead)
+    later = normalizer.normalize(later) + off
+    errors = jnp.square(apply(before, later, ahead) - episodes.actions[steps])
     last = jnp.maximum(episodes.ends[steps] - 1, steps)
     unrecorded = episodes.terminals[last] & (steps + ahead > last)
     return _mean_where(jnp.broadcast_to(~unrecorded[:, None], errors.shape), errors)
