@@ -80,16 +80,19 @@ def _ring() -> Offline:
     return offline("ring", paths, ring.ring(), expert_return=ring.STATES - 1.0)
 
 
+_STACKING_STEPS = 12_000
 _STACKING = Config(
     learning_rate=1e-3,
-    batch_size=64,
+    batch_size=128,
+    transitions=512,
+    blur=0.15,
     horizon=32,
     stride=4,
     overhang=24,
     conditions=("label",),
     evaluation_episodes=32,
     evaluation_length=blocks.LENGTH,
-    model=Model(prediction="data"),
+    model=dataclasses.replace(_PERCEPTRON, kind="residual"),
     planning=Planning(sampler="dpm-solver", sampling_steps=10, guidance=1.5, replan_every=8),
 )
 
@@ -165,9 +168,12 @@ ENTRY = Entry(
         ),
         "stacking": Problem(
             build=blocks.blocks,
-            num_steps=20_000,
+            num_steps=_STACKING_STEPS,
             config=_STACKING,
-            callables={"request": blocks.tower(_STACKING.planning.guidance)},
+            callables={
+                "request": blocks.tower(_STACKING.planning.guidance),
+                "optimizer": annealed(_STACKING_STEPS),
+            },
             summary="three blocks become a tower; only pairs were ever stacked",
             score="score",
             higher_is_better=True,
