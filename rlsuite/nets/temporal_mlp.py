@@ -13,6 +13,27 @@ from rlsuite.nets.temporal_unet import sinusoids
 _FREQUENCIES = 16
 
 
+def described(
+    step: Int[Array, ""] | Float[Array, ""],
+    condition: Float[Array, " condition"] | None,
+    present: Bool[Array, ""] | bool,
+) -> Float[Array, " told"]:
+    """What is told beside a trajectory, as one vector.
+
+    Args:
+        step: k.
+        condition: y; None for a network without conditions.
+        present: Whether the condition is to be seen.
+
+    Returns:
+        Sinusoids of k, then (y, 1), or zeros where it is not to be seen.
+    """
+    told = sinusoids(step, _FREQUENCIES)
+    if condition is None:
+        return told
+    return jnp.append(told, jnp.where(present, jnp.append(condition, 1.0), 0.0))
+
+
 class TemporalMLP(nn.Module):
     """A prediction for every entry of a trajectory.
 
@@ -43,10 +64,7 @@ class TemporalMLP(nn.Module):
         Returns:
             The prediction.
         """
-        told = jnp.zeros(0)
-        if condition is not None:
-            told = jnp.where(present, jnp.append(condition, 1.0), 0.0)
-        x = jnp.concatenate([trajectory.reshape(-1), sinusoids(step, _FREQUENCIES), told])
+        x = jnp.append(trajectory.reshape(-1), described(step, condition, present))
         for _ in range(self.layers):
             x = nn.silu(nn.Dense(self.units)(x))
         return nn.Dense(trajectory.size)(x).reshape(trajectory.shape)

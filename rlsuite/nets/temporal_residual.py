@@ -16,9 +16,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
-from rlsuite.nets.temporal_unet import sinusoids
+from rlsuite.nets.temporal_mlp import described
 
-_FREQUENCIES, _TOLD = 16, 128
+_TOLD = 128
 
 
 class TemporalResidual(nn.Module):
@@ -51,10 +51,7 @@ class TemporalResidual(nn.Module):
         Returns:
             The prediction.
         """
-        told = sinusoids(step, _FREQUENCIES)
-        if condition is not None:
-            told = jnp.append(told, jnp.where(present, jnp.append(condition, 1.0), 0.0))
-        told = nn.silu(nn.Dense(_TOLD)(told))
+        told = nn.silu(nn.Dense(_TOLD)(described(step, condition, present)))
         length = len(trajectory)
         zero = nn.initializers.zeros
         mixing = nn.Dense(length * length, kernel_init=zero, name="mixing")(told)

@@ -32,11 +32,17 @@ class Sizes(NamedTuple):
 FULL = Sizes(
     mazes=mazes.Sizes(("umaze", "medium", "large"), 5, 1.0, mazes.STEPS),
     ring=ring.Sizes(
-        20_000, 5, 1000, 250, (0.5, 1.0, 1.5, 2.0, 3.0), (0.25, 0.5, 0.7, 1.0), ring.STEPS
+        ring.PROBLEM.num_steps,
+        5,
+        1000,
+        250,
+        (0.5, 1.0, 1.5, 2.0, 3.0),
+        (0.25, 0.5, 0.7, 1.0),
+        ring.STEPS,
     ),
-    stacking=stacking.Sizes(12_000, 5, 25, 12),
-    skills=skills.Sizes(5000, 5, 20),
-    stochastic=stochastic.Sizes(1000, 10, (0.0, 0.1, 0.2, 0.3, 0.4)),
+    stacking=stacking.Sizes(stacking.PROBLEM.num_steps, 5, 25, 12),
+    skills=skills.Sizes(skills.PROBLEM.num_steps, 5, 20),
+    stochastic=stochastic.Sizes(stochastic.PROBLEM.num_steps, 10, (0.0, 0.1, 0.2, 0.3, 0.4)),
     locomotion=locomotion.Sizes(200_000, 5, 10, 1.0),
 )
 QUICK = Sizes(
