@@ -14,7 +14,8 @@ from rlsuite.data.recording import Recorder, episodes_of
 from rlsuite.envs import block_stacking, gait
 from rlsuite.envs.episodes import join
 from rlsuite.io.stages import Stages
-from rlsuite.problems import datasets
+from rlsuite.problems import blocks, datasets
+from rlsuite.problems import mazes as maze_problems
 from rlsuite.studies import summaries
 from rlsuite.studies.decision_diffuser import (
     claims,
@@ -104,6 +105,19 @@ def test_requests_are_what_they_are_called():
     np.testing.assert_array_equal(but.unwanted[0], block_stacking.pair(1, 2))
 
 
+@pytest.fixture
+def few_demonstrations(monkeypatch):
+    """As many of blocks as show each constraint twice."""
+    monkeypatch.setattr(blocks, "_DEMONSTRATIONS", 24)
+    built = blocks.blocks, blocks.told_blocks
+    for build in built:
+        build.cache_clear()
+    yield
+    for build in built:
+        build.cache_clear()
+
+
+@pytest.mark.usefixtures("few_demonstrations")
 def test_blocks_that_nobody_moved_make_no_tower(monkeypatch):
     """Two steps are not enough for anything, good or bad."""
     monkeypatch.setattr(stacking, "PROBLEM", small(stacking.PROBLEM, evaluation_length=2))
@@ -123,6 +137,16 @@ def policies(**changes):
     return changed
 
 
+@pytest.fixture
+def few_walks(monkeypatch):
+    """A fortieth of the walks in mazes."""
+    monkeypatch.setattr(maze_problems, "_STEPS", 2500)
+    maze_problems.maze.cache_clear()
+    yield
+    maze_problems.maze.cache_clear()
+
+
+@pytest.mark.usefixtures("few_walks")
 def test_a_method_is_scored_where_it_is_named(monkeypatch, tmp_path):
     """An agent that does nothing earns what the ball's first place does."""
     entries = {}
@@ -178,9 +202,11 @@ def test_on_slippery_ground_the_three_ways_differ_in_what_they_ask(monkeypatch, 
     ways = stochastic.ways()
     asked = {name: (way.config.conditions, way.config.goal) for name, way in ways.items()}
     assert list(asked.values()) == [(("return",), False), ((), True), (("state",), False)]
+    chosen = {name: ways[name] for name in list(ways)[1:]}  # Of the first no program is new.
+    monkeypatch.setattr(stochastic, "ways", lambda: chosen)
     section = stochastic.section(sizes, None, Stages(tmp_path))
     rows = cells(section.tables[0])
-    assert [row[0] for row in rows] == list(asked)
+    assert [row[0] for row in rows] == list(chosen)
     kept = [np.load(path)["scores"] for path in tmp_path.rglob("*.npz")]
     assert sorted(map(summaries.text_of, kept)) == sorted(row[1] for row in rows)
 
