@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rlsuite.algorithms.decision_diffuser import Request, always
+from rlsuite.algorithms.decision_diffuser import Request, Symmetry, always
 from rlsuite.data import offline
 from rlsuite.data.offline import Offline
 from rlsuite.registry import Problem
@@ -25,6 +25,7 @@ TOWER = (0, 1, 2)
 LENGTH = 127
 """How long an episode is."""
 
+_BLOCKS, _STATE = 4, 16
 _DEMONSTRATIONS = 20_000  # With 2,400 the loss on layouts not shown is three times as large.
 
 
@@ -52,6 +53,23 @@ def told_blocks() -> Offline:
     from rlsuite.envs import block_stacking
 
     return offline.told(blocks(), jnp.asarray(block_stacking.chain(*TOWER)))
+
+
+def symmetry() -> Symmetry:
+    """Blocks are alike: what is done with some could be done with others.
+
+    Returns:
+        The renamings of the four blocks, and what becomes of constraints.
+    """
+    pairs = list(itertools.permutations(range(_BLOCKS), 2))
+    orders = list(itertools.permutations(range(_BLOCKS)))
+    hand = _STATE - 3 * _BLOCKS  # The gripper's numbers come first.
+    places = [[hand + 3 * block + axis for block in order for axis in range(3)] for order in orders]
+    return Symmetry(
+        np.asarray([[*range(hand), *place] for place in places]),
+        np.asarray([[pairs.index((order[i], order[j])) for i, j in pairs] for order in orders]),
+        np.asarray([[order[:2] for order in orders].index(pair) for pair in pairs]),
+    )
 
 
 def tower(guidance: float | Float[Array, ""]) -> Callable[[Any], Request]:

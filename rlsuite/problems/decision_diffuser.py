@@ -173,6 +173,7 @@ ENTRY = Entry(
             callables={
                 "request": blocks.tower(_STACKING.planning.guidance),
                 "optimizer": annealed(_STACKING_STEPS),
+                "symmetry": blocks.symmetry(),
             },
             summary="three blocks become a tower; only pairs were ever stacked",
             score="score",

@@ -27,6 +27,7 @@ from rlsuite.algorithms.decision_diffuser.planning import (
     draw_plan,
     sampler_of,
 )
+from rlsuite.algorithms.decision_diffuser.symmetry import Symmetry, symmetric
 from rlsuite.algorithms.decision_diffuser.training import Statistics
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Request",
     "State",
     "Statistics",
+    "Symmetry",
     "Walk",
     "act_together",
     "always",
@@ -58,5 +60,6 @@ __all__ = [
     "released",
     "sampler_of",
     "schedule_of",
+    "symmetric",
     "walk",
 ]

@@ -32,6 +32,7 @@ from rlsuite.algorithms.decision_diffuser.networks import (
     schedule_of,
 )
 from rlsuite.algorithms.decision_diffuser.planning import Plan, Request
+from rlsuite.algorithms.decision_diffuser.symmetry import Symmetry, symmetric
 from rlsuite.algorithms.decision_diffuser.training import Statistics
 from rlsuite.core import Algorithm
 from rlsuite.data.offline import Offline
@@ -107,6 +108,7 @@ def make(
     optimizer: Callable[[Any], optax.GradientTransformation] = optax.adam,
     request: Callable[[Any], Request] | None = None,
     goal: Callable[[Any], Float[Array, " n"]] | None = None,
+    symmetry: Symmetry | None = None,
 ) -> Algorithm:
     """The Decision Diffuser on recorded episodes.
 
@@ -118,6 +120,7 @@ def make(
         request: From an observation to what is asked of the plan; by default ``target_return`` with
             weight ``guidance``.
         goal: From an observation to the state that the plan ends with; needed with ``goal``.
+        symmetry: Which renamings of states and labels change nothing; only labels may be told.
 
     Returns:
         The algorithm: ``step`` returns ``Metrics``; ``evaluate`` an ``Evaluation``, where the
@@ -125,10 +128,11 @@ def make(
         remembers a ``Plan``; a key of None draws the same noise each time.
 
     Raises:
-        ValueError: If a request or a goal is needed and missing, or no episode is long enough.
+        ValueError: If a request or a goal is needed and missing, no episode is long enough, or with
+            a symmetry not labels alone are told.
     """
-    _check(problem, config, request, goal)
-    net = network or default_network(config)
+    _check(problem, config, request, goal, symmetry)
+    net = _network(config, network, symmetry)
     transformation = optimizer(config.learning_rate)
 
     def init(key: PRNGKeyArray) -> State:
@@ -139,7 +143,7 @@ def make(
         return State(params, average, transformation.init(params), none, computed)
 
     def step(key: PRNGKeyArray, state: State) -> tuple[State, Metrics]:
-        loss = functools.partial(_loss, problem, config, net)
+        loss = functools.partial(_loss, problem, config, net, symmetry)
         gradients, metrics = jax.grad(loss, has_aux=True)(state.params, key, state.statistics)
         updates, optimizer_state = transformation.update(gradients, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
@@ -148,7 +152,7 @@ def make(
         return State(params, average, optimizer_state, state.updates + 1, state.statistics), metrics
 
     planner = functools.partial(
-        planner_of, problem, config, network=network, request=request, goal=goal
+        planner_of, problem, config, network=net, request=request, goal=goal
     )
 
     def act(
@@ -174,6 +178,12 @@ def make(
     )
 
 
+def _network(config: Config, network: Denoiser | None, symmetry: Symmetry | None) -> Denoiser:
+    """What takes noise off."""
+    net = network or default_network(config)
+    return symmetric(net, symmetry) if symmetry is not None else net
+
+
 def _initial(
     problem: Offline, config: Config, net: Denoiser, key: PRNGKeyArray, computed: Statistics
 ) -> Parameters:
@@ -192,6 +202,7 @@ def _loss(
     problem: Offline,
     config: Config,
     net: Denoiser,
+    symmetry: Symmetry | None,
     params: Parameters,
     key: PRNGKeyArray,
     computed: Statistics,
@@ -201,7 +212,7 @@ def _loss(
     how = (config, schedule_of(config), net.apply)
 
     def one(of_segment: PRNGKeyArray, of_noise: PRNGKeyArray) -> tuple[Array, Array]:
-        segment = training.draw(config, problem.episodes, computed, of_segment)
+        segment = training.draw(config, problem.episodes, computed, of_segment, symmetry)
         denoising = training.denoising_loss(*how, params.denoiser, of_noise, segment)
         if not config.model.value:
             return denoising, jnp.zeros(())
@@ -223,6 +234,7 @@ def planner_of(
     network: Denoiser | None = None,
     request: Callable[[Any], Request] | None = None,
     goal: Callable[[Any], Float[Array, " n"]] | None = None,
+    symmetry: Symmetry | None = None,
 ) -> Planner:
     """What acts by plans, for :func:`walk`: all that does not change within an episode.
 
@@ -230,16 +242,17 @@ def planner_of(
         problem: What it was trained on.
         config: The hyperparameters with which the state was trained; those of planning may differ.
         state: The algorithm's.
-        network: As given to ``make``; so are the next two.
+        network: As given to ``make``; so are the next three.
         request: What is asked of plans.
         goal: What they end with.
+        symmetry: Which renamings change nothing.
 
     Returns:
         The planner.
     """
     asked = request or functools.partial(_best, config)
     return Planner(
-        draw=_drawing(config, network or default_network(config), state),
+        draw=_drawing(config, _network(config, network, symmetry), state),
         act=functools.partial(inverse_dynamics(problem, config).apply, state.average.inverse),
         normalizer=state.statistics.normalizer,
         request=lambda observation: _on_scale(config, state.statistics, asked(observation)),
@@ -272,6 +285,7 @@ def plans(
     *,
     known: diffusion.Known | None = None,
     network: Denoiser | None = None,
+    symmetry: Symmetry | None = None,
 ) -> Float[Array, "plan horizon n"]:
     """Draw plans, to look at or to follow by other means.
 
@@ -284,6 +298,7 @@ def plans(
         known: States that are known, in the data's units; with a history that was never free at
             least the first.
         network: What takes noise off, as given to ``make``.
+        symmetry: Which renamings change nothing, as given to ``make``.
 
     Returns:
         States in the data's units.
@@ -297,7 +312,7 @@ def plans(
             f"known is None; allowed with a history of {config.history} and 'free' 0: at least the "
             f"first state"
         )
-    draw = _drawing(config, network or default_network(config), state)
+    draw = _drawing(config, _network(config, network, symmetry), state)
     scale = state.statistics.normalizer
     shape = (config.horizon, state.statistics.bound.shape[0])
     if known is None:
@@ -333,7 +348,9 @@ def _best(config: Config, observation: Any) -> Request:
     )
 
 
-def _check(problem: Offline, config: Config, request: Any, goal: Any) -> None:
+def _check(
+    problem: Offline, config: Config, request: Any, goal: Any, symmetry: Symmetry | None
+) -> None:
     needed = config.duration - config.overhang * config.stride
     if problem.longest < needed:
         raise ValueError(
@@ -352,4 +369,8 @@ def _check(problem: Offline, config: Config, request: Any, goal: Any) -> None:
         raise ValueError(
             f"goal is {goal}, and the config field 'goal' is {config.goal}; allowed: a function "
             "where that is True, None where it is False"
+        )
+    if symmetry is not None and config.conditions != ("label",):
+        raise ValueError(
+            f"config field 'conditions' is {config.conditions}; allowed with a symmetry: ('label',)"
         )

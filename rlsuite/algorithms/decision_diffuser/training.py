@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rlsuite.algorithms.decision_diffuser.config import Config
+from rlsuite.algorithms.decision_diffuser.symmetry import Symmetry, renamed
 from rlsuite.data.normalizers import Cdf, Gaussian, Limits, Normalizer
 from rlsuite.envs import episodes as recorded
 from rlsuite.envs.episodes import Episodes
@@ -93,7 +94,13 @@ class Example(NamedTuple):
     value: Float[Array, ""]
 
 
-def draw(config: Config, episodes: Episodes, computed: Statistics, key: PRNGKeyArray) -> Example:
+def draw(
+    config: Config,
+    episodes: Episodes,
+    computed: Statistics,
+    key: PRNGKeyArray,
+    symmetry: Symmetry | None = None,
+) -> Example:
     """One segment, all being equally likely.
 
     Args:
@@ -101,12 +108,19 @@ def draw(config: Config, episodes: Episodes, computed: Statistics, key: PRNGKeyA
         episodes: The data.
         computed: Their statistics.
         key: Key.
+        symmetry: Renamings that change nothing, one of which it is under.
 
     Returns:
         The segment.
     """
     number = jax.random.randint(key, (), 0, computed.counts[-1])
-    return example(config, episodes, computed, jnp.searchsorted(computed.counts, number, "right"))
+    start = jnp.searchsorted(computed.counts, number, "right")
+    segment = example(config, episodes, computed, start)
+    if symmetry is None:
+        return segment
+    states = computed.normalizer.denormalize(segment.states)
+    states, told = renamed(symmetry, jax.random.fold_in(key, 1), states, segment.condition)
+    return segment._replace(states=computed.normalizer.normalize(states), condition=told)
 
 
 def example(

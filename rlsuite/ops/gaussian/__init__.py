@@ -10,8 +10,8 @@ Example:
     >>> one = jnp.eye(1)
     >>> walk = time_invariant(Moments(jnp.zeros(1), one), one, one, jnp.zeros((2, 1)))
     >>> seen = diagonal(jnp.array([[0.0], [1.0], [2.0]]), jnp.ones((3, 1)))
-    >>> smooth(walk, seen).states.mean.round(3)[:, 0].tolist()
-    [0.308, 0.923, 1.462]
+    >>> [f"{mean:.3f}" for mean in smooth(walk, seen).states.mean[:, 0]]
+    ['0.308', '0.923', '1.462']
 """
 
 from rlsuite.ops.gaussian.inference import Method, filter, log_evidence, sample, smooth  # noqa: A004

@@ -180,11 +180,11 @@ def _backward(
 _log_evidence.defvjp(_forward, _backward)
 
 
-def _check(model: LinearGaussian, potentials: Potential, method: Method) -> None:
+def _check(model: LinearGaussian, potentials: Potential, method: str) -> None:
     check(model, potentials)
     _known(method)
 
 
-def _known(method: Method) -> None:
+def _known(method: str) -> None:
     if method not in ("scan", "associative"):
         raise ValueError(f"method is {method!r}; allowed: 'scan', 'associative'")

@@ -13,8 +13,8 @@ Example:
     >>> prior = of_moments(Moments(jnp.zeros(1), jnp.eye(1)))
     >>> seen = of_moments(Moments(jnp.ones(1), jnp.eye(1)))
     >>> posterior = moments(product(prior, seen))
-    >>> posterior.mean.tolist(), posterior.covariance.tolist()
-    ([0.5], [[0.5]])
+    >>> f"{posterior.mean[0]:.3f}", f"{posterior.covariance[0, 0]:.3f}"
+    ('0.500', '0.500')
 """
 
 import math

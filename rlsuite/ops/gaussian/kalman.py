@@ -25,7 +25,7 @@ from rlsuite.ops import positive_definite
 from rlsuite.ops.gaussian import information
 from rlsuite.ops.gaussian.information import Moments, Potential
 from rlsuite.ops.gaussian.models import Filtered, LinearGaussian, Smoothed
-from rlsuite.ops.gaussian.steps import move, tell, told_covariance
+from rlsuite.ops.gaussian.steps import Told, move, tell, told_covariance
 
 
 def filtered(model: LinearGaussian, potentials: Potential) -> Filtered:
@@ -99,8 +99,9 @@ def backward_potentials(model: LinearGaussian, potentials: Potential) -> Potenti
     def step(
         later: Potential, inputs: tuple[Potential, Array, Array, Array]
     ) -> tuple[Potential, Potential]:
-        potential, *transition = inputs
-        found = information.product(potential, pulled_back(later, *transition))
+        potential, transition, offset, noise = inputs
+        told = tell(Moments(offset, noise), later)
+        found = information.product(potential, pulled_back(told, later, transition, offset))
         return found, found
 
     last = jax.tree.map(lambda x: x[-1], potentials)
@@ -110,23 +111,19 @@ def backward_potentials(model: LinearGaussian, potentials: Potential) -> Potenti
 
 
 def pulled_back(
-    later: Potential,
-    transition: Float[Array, "n n"],
-    offset: Float[Array, " n"],
-    noise: Float[Array, "n n"],
+    told: Told, later: Potential, transition: Float[Array, "n n"], offset: Float[Array, " n"]
 ) -> Potential:
     """∫ N(s'; F s + b, Q) φ(s') ds', as a potential of s.
 
     Args:
+        told: N(b, Q), told φ.
         later: φ.
         transition: F.
         offset: b.
-        noise: Q, positive definite.
 
     Returns:
         The potential.
     """
-    told = tell(Moments(offset, noise), later)
     held = later.precision @ told.kept
     return Potential(
         transition.T @ held @ transition,

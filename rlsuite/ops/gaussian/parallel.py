@@ -56,7 +56,7 @@ def joined(first: Element, second: Element) -> Element:
     """
     told = tell(Moments(first.offset, first.noise), second.told)
     law = move(told.law, second.transition, second.offset, second.noise)
-    back = pulled_back(second.told, first.transition, first.offset, first.noise)
+    back = pulled_back(told, second.told, first.transition, first.offset)
     return Element(
         second.transition @ told.kept @ first.transition,
         law.mean,

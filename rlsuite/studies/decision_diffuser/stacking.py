@@ -20,6 +20,7 @@ from rlsuite.io.reports import Picture, Section, picture
 from rlsuite.io.stages import Stages
 from rlsuite.io.tables import table
 from rlsuite.problems import behaviour_cloning, cql
+from rlsuite.problems.blocks import symmetry
 from rlsuite.problems.decision_diffuser import ENTRY
 from rlsuite.registry import Entry, Problem
 from rlsuite.studies.decision_diffuser.trained import sized, trained
@@ -182,7 +183,8 @@ def _walked(
     weights = config.planning.guidance * signs
 
     def one(asked: Float[Array, "2 12"], key: PRNGKeyArray) -> Float[Array, "episode states 16"]:
-        planner = dd.planner_of(built, config, state, request=dd.always(asked, weights))
+        request = dd.always(asked, weights)
+        planner = dd.planner_of(built, config, state, request=request, symmetry=symmetry())
         return dd.walk(config, planner, control, key, sizes.num_episodes).observations
 
     return jax.vmap(one)(conditions, jax.random.split(jax.random.key(2), len(conditions)))

@@ -124,7 +124,7 @@ def draw(
 
     figure = Figure(figsize=(5.5, 3.4), layout="constrained")
     axes = figure.add_subplot()
-    for (name, found), colour in zip(scores.items(), (ORANGE, GREEN, BLUE), strict=True):
+    for (name, found), colour in zip(scores.items(), (ORANGE, GREEN, BLUE), strict=False):
         band(axes, probabilities, found.T, colour, label=name)
     axes.set(xlabel="share of actions that are random, p", ylabel="score")
     axes.legend(frameon=False)

@@ -1,0 +1,90 @@
+"""Names that could as well be others: things that are alike, and labels that say which is meant.
+
+Where a state has the numbers of several things of one kind, and labels name some of these, any
+renaming of the things turns a segment and its labels into others that are as likely. Training shows
+the network random renamings. And where a label is told, the network is only ever shown the segment
+renamed so that the label is the first one: ``symmetric`` has it learn one constraint, not each.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from rlsuite.algorithms.decision_diffuser.networks import Denoiser, Params
+
+
+class Symmetry(NamedTuple):
+    """All renamings, as permutations; the first one changes nothing.
+
+    Attributes:
+        states: Which number of a state takes the place of each.
+        labels: Which entry of the condition takes the place of each.
+        first: By which renaming each entry of a condition becomes the first.
+    """
+
+    states: Int[Array | np.ndarray, "renaming n"]
+    labels: Int[Array | np.ndarray, "renaming condition"]
+    first: Int[Array | np.ndarray, " condition"]
+
+
+def renamed(
+    symmetry: Symmetry,
+    key: PRNGKeyArray,
+    states: Float[Array, "horizon n"],
+    condition: Float[Array, " condition"],
+) -> tuple[Float[Array, "horizon n"], Float[Array, " condition"]]:
+    """A segment under a random renaming.
+
+    Args:
+        symmetry: All renamings.
+        key: Key.
+        states: A segment, in the data's units.
+        condition: What is told of it.
+
+    Returns:
+        Another segment, and what is told of that.
+    """
+    number = jax.random.randint(key, (), 0, len(symmetry.states))
+    order, labels = (jnp.asarray(table)[number] for table in symmetry[:2])
+    return states[:, order], condition[labels]
+
+
+def symmetric(network: Denoiser, symmetry: Symmetry) -> Denoiser:
+    """A network that says the same of a segment whatever its things are named.
+
+    Of several labels in one condition, the largest (of equal ones the first) decides.
+
+    Args:
+        network: Any network.
+        symmetry: All renamings.
+
+    Returns:
+        A network with the same parameters.
+    """
+
+    def init(
+        key: PRNGKeyArray,
+        inputs: Float[Array, "horizon n"],
+        step: Int[Array, ""],
+        condition: Float[Array, " condition"],
+        present: Bool[Array, ""] | bool,
+    ) -> Params:
+        return network.init(key, inputs, step, condition, present)
+
+    def apply(
+        params: Params,
+        inputs: Float[Array, "horizon n"],
+        step: Int[Array, ""],
+        condition: Float[Array, " condition"],
+        present: Bool[Array, ""] | bool,
+    ) -> Float[Array, "horizon n"]:
+        first = jnp.asarray(symmetry.first)[jnp.argmax(condition)]
+        number = jnp.where(present, first, 0)
+        order, labels = (jnp.asarray(table)[number] for table in symmetry[:2])
+        said = network.apply(params, inputs[:, order], step, condition[labels], present)
+        return said[:, jnp.argsort(order)]
+
+    return Denoiser(init, apply)

@@ -1,0 +1,43 @@
+"""Environments seen as pictures whose true states, dynamics and costs are known.
+
+``world`` is what they have in common, ``shapes`` draws, ``mechanics`` moves chains of rods. Each
+``pixel_…`` builds a problem; its environment has ``true_state``, ``render``, ``in_goal`` and
+``goal_image`` of a state, and ``advance``, ``cost``, ``draw`` and ``linear_quadratic`` of a true
+state.
+"""
+
+from rlsuite.envs.pixels.arm_stacking import STARTS, ArmStacking, pixel_arm_stacking
+from rlsuite.envs.pixels.car import Car, pixel_car
+from rlsuite.envs.pixels.cart_pole import CartPole, pixel_cart_pole
+from rlsuite.envs.pixels.expansion import LinearQuadratic
+from rlsuite.envs.pixels.film import animate
+from rlsuite.envs.pixels.navigation import Navigation, pixel_navigation
+from rlsuite.envs.pixels.planar import Planar, pixel_planar, straight_line
+from rlsuite.envs.pixels.poles import TASKS, Poles, pixel_pendulum, pixel_three_link
+from rlsuite.envs.pixels.reacher import Reacher, pixel_reacher
+from rlsuite.envs.pixels.world import EnvState, PixelEnvironment
+
+__all__ = [
+    "STARTS",
+    "TASKS",
+    "ArmStacking",
+    "Car",
+    "CartPole",
+    "EnvState",
+    "LinearQuadratic",
+    "Navigation",
+    "PixelEnvironment",
+    "Planar",
+    "Poles",
+    "Reacher",
+    "animate",
+    "pixel_arm_stacking",
+    "pixel_car",
+    "pixel_cart_pole",
+    "pixel_navigation",
+    "pixel_pendulum",
+    "pixel_planar",
+    "pixel_reacher",
+    "pixel_three_link",
+    "straight_line",
+]

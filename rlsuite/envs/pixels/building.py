@@ -1,0 +1,71 @@
+"""Problems of environments of pictures, and what their builders refuse."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from rlsuite.envs.control import Control
+from rlsuite.envs.pixels.world import PixelEnvironment, PixelParams
+
+LEAST_SIDE = 8
+"""No picture has fewer pixels a side."""
+
+
+def problem(name: str, environment: PixelEnvironment, params: PixelParams) -> Control:
+    """An environment of pictures as a problem.
+
+    Args:
+        name: What it is called.
+        environment: The environment.
+        params: Its parameters; numbers and tuples of Python's become arrays.
+
+    Returns:
+        The problem.
+
+    Raises:
+        ValueError: If pictures are too small, or a number is out of range.
+    """
+    check("side", environment.side, environment.side >= LEAST_SIDE, f"at least {LEAST_SIDE}")
+    check("frames", environment.frames, environment.frames >= 1, "at least 1")
+    steps, noise = params.max_steps_in_episode, params.noise
+    check("max_steps_in_episode", steps, steps >= 1, "at least 1")
+    check("noise", noise, noise >= 0, "at least 0")
+    arrays = {key: jnp.asarray(value, float) for key, value in vars(params).items()}
+    arrays["max_steps_in_episode"] = jnp.int32(steps)
+    return Control(name, environment, params.replace(**arrays))
+
+
+def check(name: str, value: Any, fine: Any, allowed: str) -> None:
+    """Refuse what is not allowed.
+
+    Args:
+        name: The argument's name.
+        value: Its value.
+        fine: Whether it is allowed.
+        allowed: What is.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not fine:
+        raise ValueError(f"{name} is {value!r}; allowed: {allowed}")
+
+
+def point(name: str, value: Any) -> tuple[float, float]:
+    """A place in the plane.
+
+    Args:
+        name: The argument's name.
+        value: Its value.
+
+    Returns:
+        (x, y).
+
+    Raises:
+        ValueError: If it is not two finite numbers.
+    """
+    numbers = np.asarray(value, float)
+    fine = numbers.shape == (2,) and bool(np.isfinite(numbers).all())
+    check(name, value, fine, "two finite numbers")
+    return float(numbers[0]), float(numbers[1])

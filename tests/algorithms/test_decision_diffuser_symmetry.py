@@ -1,0 +1,96 @@
+"""Renamings of alike things: of segments in training, and of what a network says."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rlsuite.algorithms import decision_diffuser as dd
+from rlsuite.algorithms.decision_diffuser import training
+from rlsuite.data.offline import offline
+from rlsuite.envs import block_stacking
+from rlsuite.problems.blocks import symmetry
+
+SYMMETRY = symmetry()
+
+
+@pytest.fixture(scope="module")
+def shown():
+    return block_stacking.demonstrations(jax.random.key(0), 24)
+
+
+def test_every_renaming_is_there_once_and_the_first_changes_nothing():
+    assert len(np.unique(SYMMETRY.states, axis=0)) == 24
+    np.testing.assert_array_equal(SYMMETRY.states[0], np.arange(16))
+    np.testing.assert_array_equal(SYMMETRY.labels[0], np.arange(12))
+    assert tuple(itertools.permutations(range(4), 2)) == block_stacking.PAIRS
+
+
+def test_renamed_constraints_hold_of_renamed_blocks(shown):
+    """The last state of each demonstration, under every renaming."""
+    last = shown.observations[shown.starts + shown.lengths]
+    for order, labels in zip(SYMMETRY.states, SYMMETRY.labels, strict=True):
+        np.testing.assert_array_equal(
+            block_stacking.holds(last[:, order]), block_stacking.holds(last)[:, labels]
+        )
+
+
+def test_a_constraint_becomes_the_first():
+    for number, renaming in enumerate(SYMMETRY.first):
+        assert np.eye(12)[number][SYMMETRY.labels[renaming]].argmax() == 0
+
+
+def test_segments_are_drawn_under_all_renamings(shown):
+    config = dd.Config(horizon=4, stride=8, overhang=2, conditions=("label",))
+    computed = training.statistics(config, shown)
+    keys = jax.random.split(jax.random.key(1), 400)
+    plain = jax.vmap(lambda key: training.draw(config, shown, computed, key))(keys)
+    drawn = jax.vmap(lambda key: training.draw(config, shown, computed, key, SYMMETRY))(keys)
+    raw = computed.normalizer.denormalize(plain.states)
+    every = np.stack([raw[..., order] for order in SYMMETRY.states], axis=1)
+    ours = np.asarray(computed.normalizer.denormalize(drawn.states))[:, None]
+    apart = np.abs(every - ours).max(axis=(2, 3))
+    chosen = apart.argmin(axis=1)
+    np.testing.assert_allclose(apart.min(axis=1), 0.0, atol=1e-5)
+    told = np.take_along_axis(np.asarray(plain.condition), SYMMETRY.labels[chosen], axis=1)
+    np.testing.assert_array_equal(drawn.condition, told)
+    counts = np.bincount(chosen, minlength=24)
+    assert counts.min() > 0
+    assert counts.max() < 400 / 24 * 3
+
+
+def test_a_symmetric_network_does_not_mind_names():
+    """Told a label; told none, it sees what is there."""
+
+    def init(key, inputs, step, condition, present):
+        return jax.random.normal(key, (16, 16)), jax.random.normal(key, (12, 16))
+
+    def apply(params, inputs, step, condition, present):
+        return jnp.tanh(inputs @ params[0] + step + jnp.where(present, condition, 0) @ params[1])
+
+    plain = dd.Denoiser(init, apply)
+    net = dd.symmetric(plain, SYMMETRY)
+    x, step = jax.random.normal(jax.random.key(2), (5, 16)), jnp.asarray(3)
+    params = net.init(jax.random.key(3), x, step, jnp.eye(12)[0], True)
+    for number in range(12):
+        label = jnp.eye(12)[number]
+        said = net.apply(params, x, step, label, True)
+        for order, labels in zip(SYMMETRY.states, SYMMETRY.labels, strict=True):
+            again = net.apply(params, x[:, order], step, label[labels], True)
+            # What is left of the names: of the other two blocks, the lower comes first.
+            others = [block for block in range(4) if block not in block_stacking.PAIRS[number]]
+            places = [(order[4::3].tolist()).index(4 + 3 * block) for block in others]
+            if places == sorted(places):
+                np.testing.assert_allclose(again, said[:, order], atol=1e-6)
+    np.testing.assert_array_equal(
+        net.apply(params, x, step, jnp.eye(12)[5], False),
+        plain.apply(params, x, step, jnp.eye(12)[5], False),
+    )
+
+
+def test_a_symmetry_is_of_labels_alone(shown):
+    problem = offline("blocks", shown)
+    with pytest.raises(ValueError, match=r"'conditions' is \('return',\); allowed with a symmetry"):
+        dd.make(problem, dd.Config(horizon=4), symmetry=SYMMETRY)

@@ -1,0 +1,305 @@
+"""Gaussians and sequences against one dense Gaussian of everything."""
+
+import functools
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ops.sequences import joint, random_model
+
+from rlsuite.ops import gaussian, positive_definite, scans
+from rlsuite.ops.gaussian import information
+
+WAYS = {
+    "rts": {},
+    "two filters": {"by": "two-filter"},
+    "blocks": {"method": "associative", "block": 3},
+}
+SMOOTH = {name: jax.jit(functools.partial(gaussian.smooth, **way)) for name, way in WAYS.items()}
+FILTER = {
+    "scan": jax.jit(gaussian.filter),
+    "associative": jax.jit(functools.partial(gaussian.filter, method="associative", block=3)),
+}
+
+
+def matrices(seed, *shape):
+    roots = np.random.default_rng(seed).normal(size=shape)
+    return jnp.asarray(roots @ roots.swapaxes(-1, -2) + 0.1 * np.eye(shape[-1]))
+
+
+def law(seed, size=4):
+    mean = np.random.default_rng(seed + 50).normal(size=size)
+    return gaussian.Moments(jnp.asarray(mean), matrices(seed, size, size))
+
+
+@pytest.fixture(scope="module")
+def told():
+    """An oracle computed apart from this project: a known system, told of by experts."""
+    with jax.enable_x64(True):
+        time = np.arange(12)
+        mean = np.stack([np.cos(0.3 * time), np.sin(0.5 * time)], axis=1)
+        variance = np.stack([0.2 + 0.1 * (3 * time % 5), 0.3 + 0.1 * (2 * time % 4)], axis=1)
+        actions = np.sin(0.7 * time[:-1])
+        model = gaussian.time_invariant(
+            gaussian.Moments(jnp.zeros(2), jnp.eye(2)),
+            jnp.array([[0.9, 0.2], [-0.1, 0.8]]),
+            jnp.array([[0.1, 0.02], [0.02, 0.05]]),
+            jnp.asarray(actions[:, None] * np.array([0.0, 0.5])),
+        )
+        return model, gaussian.diagonal(jnp.asarray(mean), jnp.asarray(variance))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_published_oracle(told, way):
+    found = SMOOTH[way](*told)
+    np.testing.assert_allclose(found.log_evidence, -19.907659267475, rtol=1e-12)
+    np.testing.assert_allclose(
+        found.states.mean[5], [0.171947061805, 0.63448538145], rtol=0, atol=1e-12
+    )
+    np.testing.assert_allclose(found.cross[5, 0, 0], 0.049830576475, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_float32_is_close(told, way):
+    single = jax.tree.map(lambda x: x.astype(jnp.float32), told)
+    found, exact = SMOOTH[way](*single), SMOOTH["rts"](*told)
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(exact), strict=True):
+        assert ours.dtype == jnp.float32
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("far", [0.0, 100.0])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_smoothers_against_one_dense_gaussian(count, far):
+    model, told = random_model(1, count, far=far)
+    mean, covariance, log_evidence = joint(model, told)
+    size = told.shift.shape[1]
+    blocks = covariance.reshape(count, size, count, size)
+    index = np.arange(count)
+    for smooth in SMOOTH.values():
+        found = smooth(model, told)
+        np.testing.assert_allclose(found.states.mean.reshape(-1), mean, rtol=1e-10, atol=1e-11)
+        np.testing.assert_allclose(found.states.covariance, blocks[index, :, index], atol=1e-11)
+        np.testing.assert_allclose(found.cross, blocks[index[:-1], :, index[1:]], atol=1e-11)
+        np.testing.assert_allclose(found.log_evidence, log_evidence, rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", FILTER)
+def test_filter_is_the_smoother_of_what_came_so_far(method):
+    model, told = random_model(2)
+    found = FILTER[method](model, told)
+    for time in range(len(told.shift)):
+        so_far = jax.tree.map(lambda x, t=time: x[: t + 1], told)
+        cut = model._replace(
+            **{name: getattr(model, name)[:time] for name in ("transition", "offset", "noise")}
+        )
+        mean, covariance, _ = joint(cut, so_far)
+        np.testing.assert_allclose(found.updated.mean[time], mean[-3:], atol=1e-11)
+        np.testing.assert_allclose(found.updated.covariance[time], covariance[-3:, -3:], atol=1e-11)
+        silent = so_far._replace(
+            precision=so_far.precision.at[-1].set(0.0), shift=so_far.shift.at[-1].set(0.0)
+        )
+        mean, covariance, _ = joint(cut, silent)
+        np.testing.assert_allclose(found.predicted.mean[time], mean[-3:], atol=1e-11)
+        np.testing.assert_allclose(
+            found.predicted.covariance[time], covariance[-3:, -3:], atol=1e-11
+        )
+
+
+def test_samples_have_the_posterior_law():
+    model, told = random_model(3, count=5, size=3)
+    found = FILTER["scan"](model, told)
+    keys = jax.random.split(jax.random.key(0), 20_000)
+    sample = jax.jit(jax.vmap(gaussian.sample, (0, None, None)))
+    drawn = sample(keys, model, found).reshape(20_000, -1)
+    mean, covariance, _ = joint(model, told)
+    spread = np.sqrt(np.diag(covariance))
+    np.testing.assert_array_less(np.abs(np.mean(drawn, axis=0) - mean) / spread, 4 / np.sqrt(2e4))
+    errors = np.abs(np.cov(drawn.T) - covariance) / np.outer(spread, spread)
+    np.testing.assert_array_less(errors, 6 / np.sqrt(2e4))
+    in_blocks = functools.partial(gaussian.sample, method="associative", block=3)
+    parallel = jax.jit(in_blocks)(keys[0], model, found)
+    np.testing.assert_allclose(parallel.reshape(-1), drawn[0], atol=1e-13)
+
+
+@pytest.mark.parametrize("method", FILTER)
+def test_evidence_gradient_is_that_of_differentiating_the_filter(method):
+    model, told = random_model(4)
+    symmetric = lambda x: (x + x.swapaxes(-1, -2)) / 2 if x.ndim > 2 else x  # noqa: E731
+
+    def gradient(function):
+        return jax.tree.leaves(jax.jit(jax.grad(function, argnums=(0, 1)))(model, told))
+
+    ours = gradient(lambda *a: 2.0 * gaussian.log_evidence(*a, method=method, block=3))
+    theirs = gradient(lambda *a: 2.0 * gaussian.filter(*a).log_evidence)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(symmetric(one), symmetric(other), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_gradients_against_finite_differences(way):
+    model, told = random_model(5)
+
+    def loss(scale):
+        changed = model._replace(offset=scale * model.offset, noise=scale**2 * model.noise)
+        heard = told._replace(precision=scale * told.precision)
+        found = gaussian.smooth(changed, heard, **WAYS[way])
+        covariances = jnp.sum(jnp.cos(found.cross)) + jnp.sum(found.states.covariance)
+        return jnp.sum(jnp.sin(found.states.mean)) + covariances
+
+    assert_slope(loss)
+
+
+def test_samples_carry_gradients():
+    model, told = random_model(5)
+
+    def loss(scale):
+        changed = model._replace(transition=scale * model.transition, noise=scale * model.noise)
+        heard = told._replace(shift=scale * told.shift)
+        found = gaussian.filter(changed, heard)
+        return jnp.sum(gaussian.sample(jax.random.key(0), changed, found) ** 2)
+
+    assert_slope(loss)
+
+
+def assert_slope(function):
+    """The gradient at 1 is what differences extrapolate to."""
+    value, slope = jax.jit(function), jax.jit(jax.grad(function))(1.0)
+    far, near = ((value(1.0 + width) - value(1.0 - width)) / (2 * width) for width in (2e-4, 1e-4))
+    np.testing.assert_allclose(slope, (4 * near - far) / 3, rtol=1e-8)
+
+
+def test_hundreds_of_gradients_of_a_batch_finish():
+    """On CPU this hung where LAPACK factored within a vmapped scan."""
+    model, told = random_model(6, count=100, size=8)
+    model = model._replace(transition=0.3 * model.transition)
+
+    @jax.jit
+    @jax.grad
+    def gradient(scale):
+        def one(factor):
+            found = gaussian.smooth(model, told._replace(shift=factor * scale * told.shift))
+            return jnp.sum(jnp.square(found.states.mean)) + jnp.sum(found.cross)
+
+        return jnp.mean(jax.vmap(one)(jnp.linspace(0.5, 1.5, 64)))
+
+    slopes = [gradient(jnp.asarray(1.0 + number / 200)) for number in range(200)]
+    # The mean of squares is a parabola of the scale, so its slope is a line.
+    np.testing.assert_allclose(np.diff(slopes, 2), 0.0, atol=1e-6 * abs(float(slopes[0])))
+
+
+def test_information_form_agrees_with_moments():
+    ours, theirs = law(1), law(2)
+    potential = information.of_moments(ours)
+    back = information.moments(potential)
+    np.testing.assert_allclose(back.mean, ours.mean, rtol=1e-10)
+    np.testing.assert_allclose(back.covariance, ours.covariance, rtol=1e-10)
+    np.testing.assert_allclose(information.log_integral(potential), 0.0, atol=1e-12)
+    x = jnp.arange(4.0)
+    np.testing.assert_allclose(
+        information.log_value(potential, x),
+        jax.scipy.stats.multivariate_normal.logpdf(x, *ours),
+        rtol=1e-12,
+    )
+    both = information.product(potential, information.of_moments(theirs))
+    np.testing.assert_allclose(
+        information.log_integral(both),
+        jax.scipy.stats.multivariate_normal.logpdf(
+            ours.mean, theirs.mean, ours.covariance + theirs.covariance
+        ),
+        rtol=1e-12,
+    )
+    again = information.quotient(both, potential)
+    np.testing.assert_allclose(information.moments(again).covariance, theirs.covariance, rtol=1e-10)
+
+
+def test_marginal_times_conditional_is_the_whole():
+    potential = information.of_moments(law(3))._replace(constant=jnp.asarray(0.7))
+    x, y = jnp.array([0.3, -0.2]), jnp.array([1.0, 0.5])
+    rest = information.condition(potential, x)
+    np.testing.assert_allclose(
+        information.log_value(rest, y),
+        information.log_value(potential, jnp.append(x, y)),
+        rtol=1e-12,
+    )
+    np.testing.assert_allclose(
+        information.log_integral(rest),
+        information.log_value(information.marginal(potential, 2), x),
+        rtol=1e-12,
+    )
+    whole = information.moments(potential)
+    first = information.moments(information.marginal(potential, 2))
+    np.testing.assert_allclose(first.mean, whole.mean[:2], rtol=1e-10)
+    np.testing.assert_allclose(first.covariance, whole.covariance[:2, :2], rtol=1e-10)
+    for kept in (0, 4):
+        with pytest.raises(ValueError, match="allowed: from 1 to 3"):
+            information.marginal(potential, kept)
+
+
+def test_entropy_and_divergence():
+    ours, theirs = law(4), law(5)
+    volume = np.linalg.slogdet(2 * np.pi * np.e * np.asarray(ours.covariance))[1]
+    np.testing.assert_allclose(information.entropy(ours), volume / 2, rtol=1e-12)
+    potential = information.of_moments(theirs)
+    expected = (
+        information.log_value(potential, ours.mean)
+        - jnp.trace(potential.precision @ ours.covariance) / 2
+    )
+    np.testing.assert_allclose(
+        information.divergence(ours, theirs), -information.entropy(ours) - expected, rtol=1e-11
+    )
+    np.testing.assert_allclose(information.divergence(ours, ours), 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1, 5, positive_definite.SMALL + 3])
+def test_factors_and_their_derivatives(size):
+    matrix = matrices(size, 2, size, size)
+    right = jnp.asarray(np.random.default_rng(0).normal(size=(2, size, 3)))
+
+    def ours(matrix, right):
+        factor = positive_definite.cholesky(matrix)
+        told = jnp.sin(positive_definite.solve(factor, right))
+        told = jnp.sum(told) + jnp.sum(jnp.cos(positive_definite.inverse(factor)))
+        return told + jnp.sum(positive_definite.log_determinant(factor)) + jnp.sum(factor**3)
+
+    def theirs(matrix, right):
+        matrix = (matrix + matrix.swapaxes(-1, -2)) / 2
+        told = jnp.sin(jnp.linalg.solve(matrix, right))
+        told = jnp.sum(told) + jnp.sum(jnp.cos(jnp.linalg.inv(matrix)))
+        told = told + jnp.sum(jnp.linalg.slogdet(matrix)[1])
+        return told + jnp.sum(jnp.linalg.cholesky(matrix) ** 3)
+
+    ours, theirs = (
+        jax.jit(jax.value_and_grad(function, (0, 1)))(matrix, right) for function in (ours, theirs)
+    )
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-12)
+    for one, other in zip(ours[1], theirs[1], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-8)
+
+
+def test_refusals():
+    model, told = random_model(7)
+    with pytest.raises(ValueError, match=r"transition has the shape .* allowed with 4 potentials"):
+        gaussian.smooth(model, jax.tree.map(lambda x: x[1:], told))
+    with pytest.raises(ValueError, match="method is 'tree'; allowed: 'scan', 'associative'"):
+        inspect.unwrap(gaussian.filter)(model, told, method="tree")
+    with pytest.raises(ValueError, match="by is 'rts'; allowed with the method 'associative'"):
+        gaussian.smooth(model, told, by="rts", method="associative")
+    with pytest.raises(ValueError, match="block is 0; allowed: at least 1"):
+        gaussian.filter(model, told, method="associative", block=0)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_prefixes_of_products_in_blocks(reverse):
+    """Products of matrices do not commute."""
+    factors = jnp.asarray(np.random.default_rng(0).normal(size=(7, 2, 2)))
+    expected, so_far = [], np.eye(2)
+    for factor in factors[::-1] if reverse else factors:
+        so_far = factor @ so_far if reverse else so_far @ factor
+        expected.append(so_far)
+    expected = expected[::-1] if reverse else expected
+    for block in (1, 2, 3, 7, 64):
+        found = scans.prefixes(jnp.matmul, factors, block=block, reverse=reverse)
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
