@@ -14,7 +14,7 @@ def pytest_sessionstart() -> None:
     """Three quarters of the tests' time was XLA's compiling. Benchmarks have XLA's own settings."""
     from rlsuite.programs import compile_soon
 
-    compile_soon()
+    compile_soon(level=0)
 
 
 @pytest.fixture(autouse=True, scope="module")
