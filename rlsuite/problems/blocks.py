@@ -22,7 +22,7 @@ from rlsuite.registry import Problem
 TOWER = (0, 1, 2)
 """The blocks that are to stand on each other, from the top one down."""
 
-LENGTH = 127
+LENGTH = 254
 """How long an episode is."""
 
 _BLOCKS, _STATE = 4, 16
@@ -56,20 +56,30 @@ def told_blocks() -> Offline:
 
 
 def symmetry() -> Symmetry:
-    """Blocks are alike: what is done with some could be done with others.
+    """Blocks are alike, and so are the four directions of the table.
 
     Returns:
-        The renamings of the four blocks, and what becomes of constraints.
+        The renamings of the four blocks, what becomes of constraints, and each with every turn and
+        reflection of the table.
     """
     pairs = list(itertools.permutations(range(_BLOCKS), 2))
     orders = list(itertools.permutations(range(_BLOCKS)))
     hand = _STATE - 3 * _BLOCKS  # The gripper's numbers come first.
-    places = [[hand + 3 * block + axis for block in order for axis in range(3)] for order in orders]
-    return Symmetry(
-        np.asarray([[*range(hand), *place] for place in places]),
-        np.asarray([[pairs.index((order[i], order[j])) for i, j in pairs] for order in orders]),
-        np.asarray([[order[:2] for order in orders].index(pair) for pair in pairs]),
-    )
+    starts = [0, *range(hand, _STATE, 3)]  # Of (x, y, z) of the gripper and of each block.
+    states, signs, labels = [], [], []
+    for swapped, *flips in itertools.product((False, True), (1, -1), (1, -1)):
+        turned, sign = np.arange(_STATE), np.ones(_STATE, int)
+        for start in starts:
+            plane = turned[start : start + 2]
+            turned[start : start + 2] = plane[::-1] if swapped else plane
+            sign[start : start + 2] = flips
+        for order in orders:
+            places = [hand + 3 * block + axis for block in order for axis in range(3)]
+            states.append(np.asarray([*range(hand), *places])[turned])
+            signs.append(sign)
+            labels.append([pairs.index((order[i], order[j])) for i, j in pairs])
+    first = [[order[:2] for order in orders].index(pair) for pair in pairs]
+    return Symmetry(np.asarray(states), np.asarray(signs), np.asarray(labels), np.asarray(first))
 
 
 def tower(guidance: float | Float[Array, ""]) -> Callable[[Any], Request]:

@@ -92,8 +92,8 @@ _STACKING = Config(
     conditions=("label",),
     evaluation_episodes=32,
     evaluation_length=blocks.LENGTH,
-    model=dataclasses.replace(_PERCEPTRON, kind="residual"),
-    planning=Planning(sampler="dpm-solver", sampling_steps=10, guidance=1.5, replan_every=8),
+    model=dataclasses.replace(_PERCEPTRON, kind="residual", places=(0, 4, 7, 10, 13)),
+    planning=Planning(sampler="dpm-solver", sampling_steps=10, guidance=1.2, replan_every=4),
 )
 
 

@@ -30,7 +30,7 @@ CLOSE, OPEN, UP, STAY = (0, 0, 0, -1), (0, 0, 0, 1), (0, 0, 1, -1), (0, 0, 0, 0)
 
 def grasped(*blocks):
     """Block 0 is between the fingers and they are closed."""
-    return act(state(blocks, gripper=blocks[0]), CLOSE, CLOSE)
+    return act(state(blocks, gripper=blocks[0]), *[CLOSE] * 5)
 
 
 def block(now, number):
@@ -52,7 +52,7 @@ def test_a_grasped_block_stops_the_fingers_and_goes_with_them():
 
 
 def test_nothing_between_them_the_fingers_close():
-    now = act(state(), *[CLOSE] * 4)
+    now = act(state(), *[CLOSE] * 10)
     assert world.unpack(now).opening == 0
     # Closed fingers hold nothing.
     assert not HELD(state([(0.0, 0.0, 0.1)], (0.0, 0.0, 0.1), 0.0)).any()

@@ -31,7 +31,7 @@ def test_it_is_the_same_environment_whose_observations_are_longer():
 def test_an_episode_ends_when_its_own_environment_says_so():
     shown = told(stacking.block_stacking(), LABEL)
     state, _ = shown.reset(jax.random.key(0))
-    late = state.inner.replace(time=jnp.int32(stacking.STATES - 2))
+    late = state.inner.replace(time=jnp.int32(stacking.STEPS - 1))
     _, seen = shown.transition(jax.random.key(0), late, jnp.zeros(4))
     assert (bool(seen.is_last), bool(seen.is_terminal)) == (True, False)
 

@@ -89,3 +89,33 @@ def test_a_first_state_is_copied_long_before_a_plain_perceptron_does():
     copied, learned = error(TemporalResidual(64, 2)), error(TemporalMLP(64, 2))
     assert copied < 0.02
     assert copied < learned / 10
+
+
+@pytest.mark.parametrize("places", [(0, 1, 2), ()])
+def test_a_thing_may_be_where_another_one_is(places):
+    """Three things on a line; a label says where the last is taken: where one of the others is."""
+    net = TemporalResidual(units=32, layers=1, places=places, place_size=1)
+    key = jax.random.key(3)
+    x, told = jax.random.normal(key, (256, 3, 3)), jnp.eye(2)[jnp.arange(256) % 2]
+    optimizer = optax.adam(1e-2)
+
+    def taken(x):
+        there = jnp.where(told[:, :1] > 0, x[:, 0, :1], x[:, 0, 1:2])
+        return x.at[:, 1:, 2].set(there).at[:, :, :2].set(x[:, :1, :2])
+
+    def loss(params, x):
+        said = jax.vmap(lambda one, y: net.apply(params, one, jnp.asarray(1), y))(x, told)
+        return jnp.mean(jnp.square(said - taken(x))[:, 1:, 2])
+
+    @jax.jit
+    def train(params):
+        def step(carry, _):
+            params, state = carry
+            change, state = optimizer.update(jax.grad(loss)(params, x), state)
+            return (optax.apply_updates(params, change), state), None
+
+        return jax.lax.scan(step, (params, optimizer.init(params)), length=600)[0][0]
+
+    params = train(net.init(key, x[0], jnp.asarray(1), told[0]))
+    others = loss(params, jax.random.normal(jax.random.key(4), x.shape))
+    assert (others < 0.01) == bool(places), others

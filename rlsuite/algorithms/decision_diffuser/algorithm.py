@@ -120,7 +120,7 @@ def make(
         request: From an observation to what is asked of the plan; by default ``target_return`` with
             weight ``guidance``.
         goal: From an observation to the state that the plan ends with; needed with ``goal``.
-        symmetry: Which renamings of states and labels change nothing; only labels may be told.
+        symmetry: Which changes of states and labels make no difference; only labels may be told.
 
     Returns:
         The algorithm: ``step`` returns ``Metrics``; ``evaluate`` an ``Evaluation``, where the
@@ -245,7 +245,7 @@ def planner_of(
         network: As given to ``make``; so are the next three.
         request: What is asked of plans.
         goal: What they end with.
-        symmetry: Which renamings change nothing.
+        symmetry: Which changes make no difference.
 
     Returns:
         The planner.
@@ -298,7 +298,7 @@ def plans(
         known: States that are known, in the data's units; with a history that was never free at
             least the first.
         network: What takes noise off, as given to ``make``.
-        symmetry: Which renamings change nothing, as given to ``make``.
+        symmetry: As given to ``make``.
 
     Returns:
         States in the data's units.

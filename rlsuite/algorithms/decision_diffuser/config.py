@@ -18,6 +18,8 @@ class Model:
             a perceptron and a deeper one that copies what does not change.
         channels: Of the U-Net's first level, or the width of the others.
         multiples: Channels of the U-Net's levels as multiples; the others have as many layers.
+        places: Of "residual": which numbers of a state are the first of two that say where a thing
+            is. Such a network may say that a thing is where another one is; it says the data.
         inverse_units: Width of the inverse dynamics.
         prediction: What the network says: the "noise", the "data", or the "velocity".
         schedule: How noise grows.
@@ -29,12 +31,21 @@ class Model:
     kind: Literal["unet", "transformer", "mlp", "residual"] = "unet"
     channels: int = setting(default=32, at_least=8)
     multiples: tuple[int, ...] = (1, 2, 4)
+    places: tuple[int, ...] = ()
     inverse_units: int = setting(default=256, at_least=1)
     prediction: Literal["noise", "data", "velocity"] = "noise"
     schedule: Literal["cosine", "linear"] = "cosine"
     diffusion_steps: int = setting(default=100, at_least=1)
     normalizer: Literal["gaussian", "cdf", "limits"] = "gaussian"
     value: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what does not fit together."""
+        if self.places and (self.kind, self.prediction) != ("residual", "data"):
+            raise ValueError(
+                f"config field 'places' is {self.places}; allowed with kind {self.kind!r} and "
+                f"prediction {self.prediction!r}: (), they need 'residual' and 'data'"
+            )
 
 
 @config

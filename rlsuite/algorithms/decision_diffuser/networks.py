@@ -56,7 +56,7 @@ def default_network(config: Config) -> Denoiser:
         "unet": lambda: TemporalUNet(channels, multiples),
         "transformer": lambda: DiffusionTransformer(channels, len(multiples)),
         "mlp": lambda: TemporalMLP(channels, len(multiples)),
-        "residual": lambda: TemporalResidual(channels, len(multiples)),
+        "residual": lambda: TemporalResidual(channels, len(multiples), config.model.places),
     }
     module = modules[config.model.kind]()
     return Denoiser(module.init, module.apply)

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rlsuite.algorithms.decision_diffuser.config import Config
-from rlsuite.algorithms.decision_diffuser.symmetry import Symmetry, renamed
+from rlsuite.algorithms.decision_diffuser.symmetry import Symmetry, changed
 from rlsuite.data.normalizers import Cdf, Gaussian, Limits, Normalizer
 from rlsuite.envs import episodes as recorded
 from rlsuite.envs.episodes import Episodes
@@ -108,7 +108,7 @@ def draw(
         episodes: The data.
         computed: Their statistics.
         key: Key.
-        symmetry: Renamings that change nothing, one of which it is under.
+        symmetry: Changes that make no difference, one of which it is under.
 
     Returns:
         The segment.
@@ -119,7 +119,7 @@ def draw(
     if symmetry is None:
         return segment
     states = computed.normalizer.denormalize(segment.states)
-    states, told = renamed(symmetry, jax.random.fold_in(key, 1), states, segment.condition)
+    states, told = changed(symmetry, jax.random.fold_in(key, 1), states, segment.condition)
     return segment._replace(states=computed.normalizer.normalize(states), condition=told)
 
 

@@ -1,8 +1,8 @@
 """Four blocks, a gripper, and the constraints "block i stands on block j".
 
 ``world`` is what happens and what is measured, ``expert`` demonstrates single stackings, and
-``drawing`` shows them. ``PAIRS`` are the (i, j) of the constraints, in the order of labels; an
-episode has at most ``STATES`` states.
+``drawing`` shows them. ``PAIRS`` are the (i, j) of the constraints, in the order of labels; a
+demonstration has at most ``STATES`` states, an episode ``STEPS`` actions.
 """
 
 from rlsuite.envs.block_stacking.drawing import animate, draw
@@ -10,6 +10,7 @@ from rlsuite.envs.block_stacking.expert import demonstrations
 from rlsuite.envs.block_stacking.world import (
     PAIRS,
     STATES,
+    STEPS,
     BlockStacking,
     EnvParams,
     EnvState,
@@ -28,6 +29,7 @@ from rlsuite.envs.block_stacking.world import (
 __all__ = [
     "PAIRS",
     "STATES",
+    "STEPS",
     "BlockStacking",
     "EnvParams",
     "EnvState",

@@ -6,7 +6,7 @@ table. So each constraint is seen with blocks having been moved before, and with
 after: what a plan for two constraints at once consists of. Never is a block put onto one that
 stands on another, and at the end of each demonstration one constraint holds and no other.
 
-Blocks are carried above the highest tower and let go from there: onto whatever is below them.
+Blocks are carried above any tower of three and let go from there: onto whatever is below them.
 """
 
 from typing import NamedTuple
@@ -19,10 +19,10 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from rlsuite.envs.block_stacking import world
 from rlsuite.envs.episodes import Episode, Episodes, join
 
-CARRY = 0.92
+CARRY = 0.75
 """The height of the gripper when it carries a block."""
 
-_NOISE = 0.1  # Of the expert's motions, as a share of the greatest.
+_NOISE = 0.05  # Of the expert's motions, as a share of the greatest.
 _CLOSE = 0.02
 _REST = 8  # Steps after the work is done.
 _OVER, _DOWN, _GRASP, _UP, _ACROSS, _LET_GO = range(6)

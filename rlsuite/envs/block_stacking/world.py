@@ -42,8 +42,12 @@ from rlsuite.envs.vectors import VectorEnvironment
 BLOCKS, SIDE = 4, 0.2
 PAIRS = tuple((i, j) for i in range(BLOCKS) for j in range(BLOCKS) if i != j)
 STATES = 128
+"""The most a demonstration has."""
 
-STEP, OPENING_STEP, FALL = 0.1, 0.25, 0.1
+STEPS = 2 * (STATES - 1)
+"""How many actions an episode has: a block that was missed can be fetched again."""
+
+STEP, OPENING_STEP, FALL = 0.1, 0.1, 0.1
 """How far the gripper moves and opens, and a block falls, in one step."""
 
 GRIP = 0.5
@@ -53,8 +57,8 @@ CELL, CELLS_PER_SIDE, JITTER = 0.4, 4, 0.06
 """An episode starts with the blocks in different cells of a grid, this far from their middles."""
 
 _LOW, _HIGH = (-0.8, -0.8, 0.05), (0.8, 0.8, 1.0)
-_LOOSE = GRIP + 0.1  # Held up to this opening, so that a trembling hand does not let go.
-_REACH = 0.06
+_LOOSE = GRIP + 0.05  # Held up to this opening, so that a trembling hand does not let go.
+_REACH = SIDE / 2  # The gripper's middle is within the block, and its fingers are beside it.
 _NEAR, _ABOVE = 0.2, 0.05
 _SLACK = 1e-3
 
@@ -265,7 +269,7 @@ class EnvParams(environment.EnvParams):
 
     wanted: Any = tuple(PAIRS.index((0, 1)) == number for number in range(len(PAIRS)))
     unwanted: Any = (False,) * len(PAIRS)
-    max_steps_in_episode: Any = STATES - 1
+    max_steps_in_episode: Any = STEPS
 
 
 class BlockStacking(VectorEnvironment):

@@ -23,7 +23,9 @@ def sized(problem: Problem, *, small: bool) -> Problem:
     """
     if not small:
         return problem
-    model = dataclasses.replace(problem.config.model, kind="mlp", channels=128, multiples=(1, 1))
+    model = dataclasses.replace(
+        problem.config.model, kind="mlp", channels=128, multiples=(1, 1), places=()
+    )
     return dataclasses.replace(problem, config=dataclasses.replace(problem.config, model=model))
 
 
