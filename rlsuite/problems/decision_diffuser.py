@@ -93,7 +93,9 @@ _STACKING = Config(
     evaluation_episodes=32,
     evaluation_length=blocks.LENGTH,
     model=dataclasses.replace(_PERCEPTRON, kind="residual", places=(0, 4, 7, 10, 13)),
-    planning=Planning(sampler="dpm-solver", sampling_steps=10, guidance=1.2, replan_every=4),
+    planning=Planning(
+        sampler="dpm-solver", sampling_steps=10, temperature=0.25, guidance=1.2, replan_every=8
+    ),
 )
 
 
@@ -171,7 +173,7 @@ ENTRY = Entry(
             num_steps=_STACKING_STEPS,
             config=_STACKING,
             callables={
-                "request": blocks.tower(_STACKING.planning.guidance),
+                "request": blocks.tower(0.8),
                 "optimizer": annealed(_STACKING_STEPS),
                 "symmetry": blocks.symmetry(),
             },

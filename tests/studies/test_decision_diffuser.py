@@ -101,7 +101,7 @@ def test_requests_are_what_they_are_called():
     np.testing.assert_array_equal(tower.wanted[0], block_stacking.chain(0, 1, 2))
     np.testing.assert_array_equal(tower.conditions[0, 0], block_stacking.pair(0, 1))
     but = kinds["a pair, and not the one below"]
-    np.testing.assert_array_equal(but.signs, [1, -1])
+    np.testing.assert_array_equal(np.sign(but.weights), [1, -1])
     np.testing.assert_array_equal(but.unwanted[0], block_stacking.pair(1, 2))
 
 

@@ -28,6 +28,9 @@ from rlsuite.studies.summaries import over, text_of
 
 PROBLEM = ENTRY.problems["stacking"]
 
+_ALONE, _TOGETHER, _AGAINST = PROBLEM.config.planning.guidance, 0.8, -0.35
+"""ω of a condition that is the only one, of each of two, and of what is not to be."""
+
 POLICIES: dict[str, Entry] = {"BC": behaviour_cloning.ENTRY, "CQL": cql.ENTRY}
 """Who learns from the same demonstrations, being shown the labels of what is wanted."""
 
@@ -57,13 +60,13 @@ class Asked(NamedTuple):
 
     Attributes:
         conditions: What is told the network.
-        signs: 1 for what is to hold, −1 for what is not, 0 for nothing.
+        weights: ω of each: above 0 for what is to hold, below for what is not, 0 for nothing.
         wanted: The constraints that must hold in the end.
         unwanted: Those that must not.
     """
 
     conditions: Float[np.ndarray, "request 2 12"]
-    signs: Float[np.ndarray, " 2"]
+    weights: Float[np.ndarray, " 2"]
     wanted: Float[np.ndarray, "request 12"]
     unwanted: Float[np.ndarray, "request 12"]
 
@@ -78,7 +81,7 @@ class Asked(NamedTuple):
         """
         chosen = np.linspace(0, len(self.wanted) - 1, count).round().astype(int)
         return Asked(
-            self.conditions[chosen], self.signs, self.wanted[chosen], self.unwanted[chosen]
+            self.conditions[chosen], self.weights, self.wanted[chosen], self.unwanted[chosen]
         )
 
 
@@ -93,11 +96,13 @@ def kinds() -> dict[str, Asked]:
     two = np.stack([[block_stacking.pair(i, j), block_stacking.pair(j, k)] for i, j, k in towers])
     nothing, zero = np.zeros_like(pairs), np.zeros_like(two[:, 0])
     return {
-        "one pair": Asked(np.stack([pairs, nothing], 1), np.array([1.0, 0.0]), pairs, nothing),
-        "a tower, never shown": Asked(two, np.array([1.0, 1.0]), two.sum(1), zero),
-        "a pair, and not the one below": Asked(two, np.array([1.0, -1.0]), two[:, 0], two[:, 1]),
+        "one pair": Asked(np.stack([pairs, nothing], 1), np.array([_ALONE, 0]), pairs, nothing),
+        "a tower, never shown": Asked(two, np.array([_TOGETHER] * 2), two.sum(1), zero),
+        "a pair, and not the one below": Asked(
+            two, np.array([_ALONE, _AGAINST]), two[:, 0], two[:, 1]
+        ),
         "a tower, both labels in one": Asked(
-            np.stack([two.sum(1), zero], 1), np.array([1.0, 0.0]), two.sum(1), zero
+            np.stack([two.sum(1), zero], 1), np.array([_ALONE, 0]), two.sum(1), zero
         ),
     }
 
@@ -157,8 +162,8 @@ def _measured(problem: Problem, sizes: Sizes, seeds: int) -> Mapping[str, Any]:
     walked = jax.jit(jax.vmap(of_seed, (0, None, None)))
     done, broken, episodes = [], [], {}
     for name, asked in kinds().items():
-        conditions, signs, wanted, unwanted = map(jnp.asarray, asked.some(sizes.num_requests))
-        episodes[name] = walked(states, conditions, signs)
+        conditions, weights, wanted, unwanted = map(jnp.asarray, asked.some(sizes.num_requests))
+        episodes[name] = walked(states, conditions, weights)
         last = episodes[name][..., -1, :]
         wanted, unwanted = wanted[:, None], unwanted[:, None]
         bad = jnp.any(block_stacking.holds(last) & (unwanted > 0), axis=-1)
@@ -174,20 +179,19 @@ def _walked(
     sizes: Sizes,
     state: dd.State,
     conditions: Float[Array, "request 2 12"],
-    signs: Float[Array, " 2"],
+    weights: Float[Array, " 2"],
 ) -> Float[Array, "request episode states 16"]:
     """Episodes of every request."""
     config = problem.config
     control = built.control
     assert control is not None
-    weights = config.planning.guidance * signs
 
     def one(asked: Float[Array, "2 12"], key: PRNGKeyArray) -> Float[Array, "episode states 16"]:
         request = dd.always(asked, weights)
         planner = dd.planner_of(built, config, state, request=request, symmetry=symmetry())
         return dd.walk(config, planner, control, key, sizes.num_episodes).observations
 
-    return jax.vmap(one)(conditions, jax.random.split(jax.random.key(2), len(conditions)))
+    return jax.vmap(one)(conditions, jax.random.split(jax.random.key(3), len(conditions)))
 
 
 def _policy(name: str) -> Problem:
@@ -215,8 +219,8 @@ def _told(name: str, sizes: Sizes, seeds: int) -> Mapping[str, Any]:
     share = jax.jit(jax.vmap(of_requests, (0, None, None, None, None)))
     done = []
     for asked in kinds().values():
-        conditions, signs, wanted, unwanted = map(jnp.asarray, asked.some(sizes.num_requests))
-        shown = jnp.einsum("c,rcl->rl", signs, conditions)
-        keys = jax.random.split(jax.random.key(2), len(wanted))
+        conditions, weights, wanted, unwanted = map(jnp.asarray, asked.some(sizes.num_requests))
+        shown = jnp.einsum("c,rcl->rl", jnp.sign(weights), conditions)
+        keys = jax.random.split(jax.random.key(3), len(wanted))
         done.append(np.mean(share(states, wanted, unwanted, shown, keys), axis=1))
     return {"done": np.stack(done)}
