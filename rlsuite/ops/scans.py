@@ -18,19 +18,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-Element = TypeVar("Element")
+_Element = TypeVar("_Element")
 
 BLOCK = 64
 """How long a block is, where nothing else is said."""
 
 
 def prefixes(
-    combine: Callable[[Element, Element], Element],
-    elements: Element,
+    combine: Callable[[_Element, _Element], _Element],
+    elements: _Element,
     *,
     block: int = BLOCK,
     reverse: bool = False,
-) -> Element:
+) -> _Element:
     """All prefixes, or all suffixes, of elements along their first axis.
 
     Args:
@@ -63,7 +63,7 @@ def prefixes(
     blocks = jax.tree.map(lambda x: _cut(x[index], size), elements)  # [place in block, block, …]
     together = jax.vmap(combine)
 
-    def step(before: Element, now: Element) -> tuple[Element, Element]:
+    def step(before: _Element, now: _Element) -> tuple[_Element, _Element]:
         joined = together(before, now)
         return joined, joined
 

@@ -64,7 +64,7 @@ def test_a_chain_obeys_lagrange(number):
 
 
 def test_the_pole_on_a_cart_obeys_lagrange():
-    params = cart_pole.EnvParams()
+    params = cart_pole.CartPoleParams()
     shares = (jnp.arange(4000) + 0.5) / 4000
 
     def places(q):
@@ -95,11 +95,11 @@ def test_the_pole_on_a_cart_obeys_lagrange():
 SLOW = 1e-3
 FREE = {"seconds": SLOW, "fastest": jnp.inf}
 WORLDS = {
-    "pendulum": (poles.Poles(1, 8, 1), poles.EnvParams(**FREE)),
+    "pendulum": (poles.Poles(1, 8, 1), poles.PolesParams(**FREE)),
     "three-link": (poles.Poles(3, 8, 1), poles.Poles(3, 8, 1).default_params.replace(**FREE)),
     "reacher": (
         reacher.Reacher(8, 1),
-        reacher.EnvParams(seconds=SLOW, rotor=0.0, damping=0.0),
+        reacher.ReacherParams(seconds=SLOW, rotor=0.0, damping=0.0),
     ),
 }
 
@@ -129,7 +129,7 @@ def test_a_chain_left_alone_keeps_its_energy(name):
 
 def test_a_cart_left_alone_keeps_its_energy():
     environment = cart_pole.CartPole(8, 1)
-    params = cart_pole.EnvParams(seconds=SLOW, fastest=(jnp.inf, jnp.inf))
+    params = cart_pole.CartPoleParams(seconds=SLOW, fastest=(jnp.inf, jnp.inf))
 
     def step(x, _):
         return environment.advance(x, jnp.zeros(1), params), x

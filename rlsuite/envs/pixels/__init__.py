@@ -6,30 +6,43 @@
 state.
 """
 
-from rlsuite.envs.pixels.arm_stacking import STARTS, ArmStacking, pixel_arm_stacking
-from rlsuite.envs.pixels.car import Car, pixel_car
-from rlsuite.envs.pixels.cart_pole import CartPole, pixel_cart_pole
+from rlsuite.envs.pixels.arm_stacking import (
+    STARTS,
+    ArmStacking,
+    ArmStackingParams,
+    pixel_arm_stacking,
+)
+from rlsuite.envs.pixels.car import Car, CarParams, pixel_car
+from rlsuite.envs.pixels.cart_pole import CartPole, CartPoleParams, pixel_cart_pole
 from rlsuite.envs.pixels.expansion import LinearQuadratic
 from rlsuite.envs.pixels.film import animate
-from rlsuite.envs.pixels.navigation import Navigation, pixel_navigation
-from rlsuite.envs.pixels.planar import Planar, pixel_planar, straight_line
-from rlsuite.envs.pixels.poles import TASKS, Poles, pixel_pendulum, pixel_three_link
-from rlsuite.envs.pixels.reacher import Reacher, pixel_reacher
-from rlsuite.envs.pixels.world import EnvState, PixelEnvironment
+from rlsuite.envs.pixels.navigation import Navigation, NavigationParams, pixel_navigation
+from rlsuite.envs.pixels.planar import Planar, PlanarParams, pixel_planar, straight_line
+from rlsuite.envs.pixels.poles import TASKS, Poles, PolesParams, pixel_pendulum, pixel_three_link
+from rlsuite.envs.pixels.reacher import Reacher, ReacherParams, pixel_reacher
+from rlsuite.envs.pixels.world import EnvState, PixelEnvironment, PixelParams
 
 __all__ = [
     "STARTS",
     "TASKS",
     "ArmStacking",
+    "ArmStackingParams",
     "Car",
+    "CarParams",
     "CartPole",
+    "CartPoleParams",
     "EnvState",
     "LinearQuadratic",
     "Navigation",
+    "NavigationParams",
     "PixelEnvironment",
+    "PixelParams",
     "Planar",
+    "PlanarParams",
     "Poles",
+    "PolesParams",
     "Reacher",
+    "ReacherParams",
     "animate",
     "pixel_arm_stacking",
     "pixel_car",

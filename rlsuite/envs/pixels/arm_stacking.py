@@ -63,7 +63,7 @@ _RADIUS, _JOINT_RADIUS = 0.055, 0.09
 
 
 @struct.dataclass
-class EnvParams(world.PixelParams):
+class ArmStackingParams(world.PixelParams):
     """The world's numbers; ``start`` is where the held block is."""
 
     seconds: Any = 0.1
@@ -82,12 +82,12 @@ class ArmStacking(world.PixelEnvironment):
     action_size, state_size, channels = 2, 4, 3
 
     @property
-    def default_params(self) -> EnvParams:
+    def default_params(self) -> ArmStackingParams:
         """From above the goal."""
-        return EnvParams()
+        return ArmStackingParams()
 
     def first(
-        self, key: PRNGKeyArray, params: EnvParams
+        self, key: PRNGKeyArray, params: ArmStackingParams
     ) -> tuple[Float[Array, " 4"], Float[Array, " 2"]]:
         """The angles are near those of the start, the arm at rest."""
         angles = _angles(jnp.asarray(params.start))
@@ -95,7 +95,7 @@ class ArmStacking(world.PixelEnvironment):
         return jnp.concatenate([scattered, jnp.zeros(2)]), jnp.asarray(GOAL)
 
     def advance(
-        self, x: Float[Array, " 4"], action: Float[Array, " 2"], params: EnvParams
+        self, x: Float[Array, " 4"], action: Float[Array, " 2"], params: ArmStackingParams
     ) -> Float[Array, " 4"]:
         """The servos' step, or a stop."""
         angles, velocities = jnp.split(x, 2)
@@ -108,7 +108,7 @@ class ArmStacking(world.PixelEnvironment):
         self,
         x: Float[Array, " 4"],
         calm: Float[Array, " 4"],
-        params: EnvParams,  # noqa: ARG002
+        params: ArmStackingParams,  # noqa: ARG002
     ) -> Float[Array, " 4"]:
         """What has the held block off the table and off the other block."""
         middle = held(x)
@@ -121,7 +121,7 @@ class ArmStacking(world.PixelEnvironment):
         x: Float[Array, " 4"],
         action: Float[Array, " 2"],
         goal: Float[Array, " 2"],
-        params: EnvParams,
+        params: ArmStackingParams,
     ) -> Float[Array, ""]:
         """‖p − g‖² + w_v ‖φ̇‖² + w_a ‖a‖²."""
         far, velocities = held(x) - goal, x[2:]
@@ -132,7 +132,7 @@ class ArmStacking(world.PixelEnvironment):
         self,
         x: Float[Array, " 4"],
         goal: Float[Array, " 2"],  # noqa: ARG002
-        params: EnvParams,  # noqa: ARG002
+        params: ArmStackingParams,  # noqa: ARG002
     ) -> Float[Array, "side side 3"]:
         """The table, the blocks, and the arm over them."""
         canvas = shapes.Canvas.of(self.side, _REACH, _MIDDLE)
@@ -149,12 +149,12 @@ class ArmStacking(world.PixelEnvironment):
         return shapes.paint([(shapes.covered(d, canvas), colour) for d, colour in forms], _PAPER)
 
     def arrived(
-        self, x: Float[Array, " 4"], goal: Float[Array, " 2"], params: EnvParams
+        self, x: Float[Array, " 4"], goal: Float[Array, " 2"], params: ArmStackingParams
     ) -> Bool[Array, ""]:
         """The held block is all but on the other one."""
         return jnp.sum((held(x) - goal) ** 2) <= params.goal_radius**2
 
-    def wanted(self, goal: Float[Array, " 2"], params: EnvParams) -> Float[Array, " 4"]:  # noqa: ARG002
+    def wanted(self, goal: Float[Array, " 2"], params: ArmStackingParams) -> Float[Array, " 4"]:  # noqa: ARG002
         """On the other block, at rest, the elbow above."""
         return jnp.concatenate([_angles(goal), jnp.zeros(2)])
 
@@ -205,5 +205,5 @@ def pixel_arm_stacking(
         ValueError: If a value is not allowed.
     """
     building.check("start", start, start in STARTS, f"one of {', '.join(STARTS)}")
-    params = EnvParams(start=STARTS[start], noise=noise, max_steps_in_episode=steps)
+    params = ArmStackingParams(start=STARTS[start], noise=noise, max_steps_in_episode=steps)
     return building.problem(f"pixel-arm-stacking-{start}", ArmStacking(side, frames), params)

@@ -45,7 +45,7 @@ _GOAL_RADIUS = 0.22
 
 
 @struct.dataclass
-class EnvParams(world.PixelParams):
+class CarParams(world.PixelParams):
     """The world's numbers."""
 
     seconds: Any = 0.1
@@ -64,12 +64,12 @@ class Car(world.PixelEnvironment):
     action_size, state_size, channels = 2, 5, 3
 
     @property
-    def default_params(self) -> EnvParams:
+    def default_params(self) -> CarParams:
         """SOLAR's."""
-        return EnvParams()
+        return CarParams()
 
     def first(
-        self, key: PRNGKeyArray, params: EnvParams
+        self, key: PRNGKeyArray, params: CarParams
     ) -> tuple[Float[Array, " 5"], Float[Array, " 2"]]:
         """Near (1.5, −1.5), nearly heading up, at rest."""
         of_state, of_goal = jax.random.split(key)
@@ -80,7 +80,7 @@ class Car(world.PixelEnvironment):
         return mean + params.spread * scatter, goal
 
     def advance(
-        self, x: Float[Array, " 5"], action: Float[Array, " 2"], params: EnvParams
+        self, x: Float[Array, " 5"], action: Float[Array, " 2"], params: CarParams
     ) -> Float[Array, " 5"]:
         """One step of Euler's, then the bounds."""
         _, _, heading, speed, wheel = x
@@ -92,7 +92,7 @@ class Car(world.PixelEnvironment):
         self,
         x: Float[Array, " 5"],
         calm: Float[Array, " 5"],  # noqa: ARG002
-        params: EnvParams,  # noqa: ARG002
+        params: CarParams,  # noqa: ARG002
     ) -> Float[Array, " 5"]:
         """The bounds again."""
         return _bounded(x)
@@ -102,7 +102,7 @@ class Car(world.PixelEnvironment):
         x: Float[Array, " 5"],
         action: Float[Array, " 2"],
         goal: Float[Array, " 2"],
-        params: EnvParams,
+        params: CarParams,
     ) -> Float[Array, ""]:
         """‖p − g‖² + ½·10⁻⁸ ‖u a‖²."""
         far, change = x[:2] - goal, params.strength * action
@@ -112,7 +112,7 @@ class Car(world.PixelEnvironment):
         self,
         x: Float[Array, " 5"],
         goal: Float[Array, " 2"],
-        params: EnvParams,  # noqa: ARG002
+        params: CarParams,  # noqa: ARG002
     ) -> Float[Array, "side side 3"]:
         """The goal, the car over it, its nose and its front wheel."""
         canvas = shapes.Canvas.of(self.side, REACH)
@@ -133,12 +133,12 @@ class Car(world.PixelEnvironment):
         return shapes.paint([(shapes.covered(d, canvas), colour) for d, colour in forms], _PAPER)
 
     def arrived(
-        self, x: Float[Array, " 5"], goal: Float[Array, " 2"], params: EnvParams
+        self, x: Float[Array, " 5"], goal: Float[Array, " 2"], params: CarParams
     ) -> Bool[Array, ""]:
         """The car's middle is near to the goal."""
         return jnp.sum((x[:2] - goal) ** 2) <= params.goal_radius**2
 
-    def wanted(self, goal: Float[Array, " 2"], params: EnvParams) -> Float[Array, " 5"]:  # noqa: ARG002
+    def wanted(self, goal: Float[Array, " 2"], params: CarParams) -> Float[Array, " 5"]:  # noqa: ARG002
         """At the goal, at rest, heading away from the start: any heading would do."""
         way = goal - jnp.asarray(START)
         return jnp.stack([*goal, jnp.arctan2(way[1], way[0]), jnp.zeros(()), jnp.zeros(())])
@@ -180,7 +180,7 @@ def pixel_car(
         >>> pixel_car(frames=2).spec.timestep.observation.shape
         (64, 64, 6)
     """
-    params = EnvParams(
+    params = CarParams(
         goal=building.point("goal", GOAL if goal is None else goal),
         random_goal=float(goal is None),
         noise=noise,

@@ -38,7 +38,7 @@ _PER_METRE = 32.0 / 2.4
 
 
 @struct.dataclass
-class EnvParams(world.PixelParams):
+class CartPoleParams(world.PixelParams):
     """The world's numbers; ``length`` is half of the pole's, ``tilt`` the greatest at first."""
 
     cart_mass: Any = 1.0
@@ -61,19 +61,19 @@ class CartPole(world.PixelEnvironment):
     action_size, state_size, channels = 1, 4, 1
 
     @property
-    def default_params(self) -> EnvParams:
+    def default_params(self) -> CartPoleParams:
         """PC3's."""
-        return EnvParams()
+        return CartPoleParams()
 
     def first(
-        self, key: PRNGKeyArray, params: EnvParams
+        self, key: PRNGKeyArray, params: CartPoleParams
     ) -> tuple[Float[Array, " 4"], Float[Array, " 0"]]:
         """In the middle, tilted, at rest."""
         angle = params.tilt * jax.random.uniform(key, minval=-1.0, maxval=1.0)
         return jnp.zeros(4).at[1].set(angle), jnp.zeros(0)
 
     def advance(
-        self, x: Float[Array, " 4"], action: Float[Array, " 1"], params: EnvParams
+        self, x: Float[Array, " 4"], action: Float[Array, " 1"], params: CartPoleParams
     ) -> Float[Array, " 4"]:
         """Lagrange's equations, then the limits of velocities."""
 
@@ -89,7 +89,7 @@ class CartPole(world.PixelEnvironment):
         x: Float[Array, " 4"],
         action: Float[Array, " 1"],
         goal: Float[Array, " 0"],  # noqa: ARG002
-        params: EnvParams,
+        params: CartPoleParams,
     ) -> Float[Array, ""]:
         """w_x x² + 2 (1 − cos φ) + w_v (ẋ² + φ̇²) + w_a (u a)²."""
         place, angle = x[:2]
@@ -101,7 +101,7 @@ class CartPole(world.PixelEnvironment):
         self,
         x: Float[Array, " 4"],
         goal: Float[Array, " 0"],  # noqa: ARG002
-        params: EnvParams,  # noqa: ARG002
+        params: CartPoleParams,  # noqa: ARG002
     ) -> Float[Array, "side side 1"]:
         """The cart and the pole."""
         canvas = shapes.Canvas.of(self.side, _SIDE / 2, (0.0, _SIDE / 2))
@@ -115,17 +115,17 @@ class CartPole(world.PixelEnvironment):
         self,
         x: Float[Array, " 4"],
         goal: Float[Array, " 0"],  # noqa: ARG002
-        params: EnvParams,
+        params: CartPoleParams,
     ) -> Bool[Array, ""]:
         """The pole is nearly upright."""
         return jnp.cos(x[1]) >= jnp.cos(params.goal_angle)
 
-    def wanted(self, goal: Float[Array, " 0"], params: EnvParams) -> Float[Array, " 4"]:  # noqa: ARG002
+    def wanted(self, goal: Float[Array, " 0"], params: CartPoleParams) -> Float[Array, " 4"]:  # noqa: ARG002
         """Upright, in the middle."""
         return jnp.zeros(4)
 
 
-def mass_matrix(angle: Float[Array, ""], params: EnvParams) -> Float[Array, "2 2"]:
+def mass_matrix(angle: Float[Array, ""], params: CartPoleParams) -> Float[Array, "2 2"]:
     """What multiplies (ẍ, φ̈).
 
     Args:
@@ -143,7 +143,7 @@ def mass_matrix(angle: Float[Array, ""], params: EnvParams) -> Float[Array, "2 2
 
 
 def accelerations(
-    x: Float[Array, " 4"], force: Float[Array, ""], params: EnvParams
+    x: Float[Array, " 4"], force: Float[Array, ""], params: CartPoleParams
 ) -> Float[Array, " 2"]:
     """Lagrange's equations, solved.
 
@@ -161,7 +161,7 @@ def accelerations(
     return mechanics.solve(mass_matrix(angle, params), forces)
 
 
-def energy(x: Float[Array, " 4"], params: EnvParams) -> Float[Array, ""]:
+def energy(x: Float[Array, " 4"], params: CartPoleParams) -> Float[Array, ""]:
     """The kinetic and potential energy.
 
     Args:
@@ -199,5 +199,5 @@ def pixel_cart_pole(
         ValueError: If a value is not allowed.
     """
     building.check("tilt", tilt, tilt >= 0, "at least 0")
-    params = EnvParams(tilt=tilt, noise=noise, max_steps_in_episode=steps)
+    params = CartPoleParams(tilt=tilt, noise=noise, max_steps_in_episode=steps)
     return building.problem("pixel-cart-pole", CartPole(side, frames), params)

@@ -42,7 +42,7 @@ _GOAL_RADIUS, _GOAL_LIGHT = 0.2, 0.45
 
 
 @struct.dataclass
-class EnvParams(world.PixelParams):
+class NavigationParams(world.PixelParams):
     """The world's numbers; of order 1, ``seconds`` and ``velocity_weight`` say nothing."""
 
     seconds: Any = 0.1
@@ -71,11 +71,13 @@ class Navigation(world.PixelEnvironment):
         super().__init__(side, frames)
 
     @property
-    def default_params(self) -> EnvParams:
+    def default_params(self) -> NavigationParams:
         """Of this order."""
-        return EnvParams() if self.order == 1 else EnvParams(strength=4.0)
+        return NavigationParams() if self.order == 1 else NavigationParams(strength=4.0)
 
-    def transition(self, params: EnvParams) -> tuple[Float[Array, "n n"], Float[Array, "n 2"]]:
+    def transition(
+        self, params: NavigationParams
+    ) -> tuple[Float[Array, "n n"], Float[Array, "n 2"]]:
         """The world's matrices.
 
         Args:
@@ -91,7 +93,7 @@ class Navigation(world.PixelEnvironment):
         return jnp.kron(moved, plane), jnp.kron(u * jnp.asarray([[h**2 / 2], [h]]), plane)
 
     def first(
-        self, key: PRNGKeyArray, params: EnvParams
+        self, key: PRNGKeyArray, params: NavigationParams
     ) -> tuple[Float[Array, " n"], Float[Array, " 2"]]:
         """Near the start, in all numbers of a state; the goal is fixed, or anywhere in a square."""
         of_state, of_goal = jax.random.split(key)
@@ -101,7 +103,7 @@ class Navigation(world.PixelEnvironment):
         return start + params.spread * jax.random.normal(of_state, start.shape), goal
 
     def advance(
-        self, x: Float[Array, " n"], action: Float[Array, " 2"], params: EnvParams
+        self, x: Float[Array, " n"], action: Float[Array, " 2"], params: NavigationParams
     ) -> Float[Array, " n"]:
         """A x + B a."""
         A, B = self.transition(params)
@@ -112,7 +114,7 @@ class Navigation(world.PixelEnvironment):
         x: Float[Array, " n"],
         action: Float[Array, " 2"],
         goal: Float[Array, " 2"],
-        params: EnvParams,
+        params: NavigationParams,
     ) -> Float[Array, ""]:
         """‖p − g‖² + w_v ‖v‖² + w_a ‖a‖²."""
         far, velocity = x[:2] - goal, x[2:]
@@ -123,7 +125,7 @@ class Navigation(world.PixelEnvironment):
         self,
         x: Float[Array, " n"],
         goal: Float[Array, " 2"],
-        params: EnvParams,  # noqa: ARG002
+        params: NavigationParams,  # noqa: ARG002
     ) -> Float[Array, "side side 1"]:
         """The goal, and the point over it."""
         canvas = shapes.Canvas.of(self.side, REACH)
@@ -132,12 +134,12 @@ class Navigation(world.PixelEnvironment):
         return shapes.paint([(target, (_GOAL_LIGHT,)), (point, (1.0,))], paper=(0.0,))
 
     def arrived(
-        self, x: Float[Array, " n"], goal: Float[Array, " 2"], params: EnvParams
+        self, x: Float[Array, " n"], goal: Float[Array, " 2"], params: NavigationParams
     ) -> Bool[Array, ""]:
         """The point is near to the goal."""
         return jnp.sum((x[:2] - goal) ** 2) <= params.goal_radius**2
 
-    def wanted(self, goal: Float[Array, " 2"], params: EnvParams) -> Float[Array, " n"]:  # noqa: ARG002
+    def wanted(self, goal: Float[Array, " 2"], params: NavigationParams) -> Float[Array, " n"]:  # noqa: ARG002
         """At the goal."""
         return jnp.pad(goal, (0, self.state_size - 2))
 

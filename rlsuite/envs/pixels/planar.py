@@ -49,7 +49,7 @@ _MARGIN, _ROBOT, _OBSTACLE = 1.5, 1.5, 2.5
 
 
 @struct.dataclass
-class EnvParams(world.PixelParams):
+class PlanarParams(world.PixelParams):
     """The world's numbers; a goal is drawn from the rows of ``goals``."""
 
     strength: Any = 3.0
@@ -69,12 +69,12 @@ class Planar(world.PixelEnvironment):
     action_size, state_size, channels = 2, 2, 1
 
     @property
-    def default_params(self) -> EnvParams:
+    def default_params(self) -> PlanarParams:
         """PC3's."""
-        return EnvParams()
+        return PlanarParams()
 
     def first(
-        self, key: PRNGKeyArray, params: EnvParams
+        self, key: PRNGKeyArray, params: PlanarParams
     ) -> tuple[Float[Array, " 2"], Float[Array, " 2"]]:
         """In the first corner; the goal is one of the rows."""
         of_place, of_goal = jax.random.split(key)
@@ -83,13 +83,13 @@ class Planar(world.PixelEnvironment):
         return place, jax.random.choice(of_goal, jnp.asarray(params.goals))
 
     def advance(
-        self, x: Float[Array, " 2"], action: Float[Array, " 2"], params: EnvParams
+        self, x: Float[Array, " 2"], action: Float[Array, " 2"], params: PlanarParams
     ) -> Float[Array, " 2"]:
         """The move, or none."""
         return self.allowed(x + params.strength * action, x, params)
 
     def allowed(
-        self, x: Float[Array, " 2"], calm: Float[Array, " 2"], params: EnvParams
+        self, x: Float[Array, " 2"], calm: Float[Array, " 2"], params: PlanarParams
     ) -> Float[Array, " 2"]:
         """What is off the walls and the obstacles."""
         inside = jnp.clip(x, _MARGIN, SIZE - _MARGIN)
@@ -102,7 +102,7 @@ class Planar(world.PixelEnvironment):
         x: Float[Array, " 2"],
         action: Float[Array, " 2"],
         goal: Float[Array, " 2"],
-        params: EnvParams,
+        params: PlanarParams,
     ) -> Float[Array, ""]:
         """(10 ‖p − g‖² + ‖u a‖²) / 1600."""
         far, move = x - goal, params.strength * action
@@ -112,7 +112,7 @@ class Planar(world.PixelEnvironment):
         self,
         x: Float[Array, " 2"],
         goal: Float[Array, " 2"],  # noqa: ARG002
-        params: EnvParams,
+        params: PlanarParams,
     ) -> Float[Array, "side side 1"]:
         """The obstacles and the robot."""
         canvas = shapes.Canvas.of(self.side, SIZE / 2, (SIZE / 2, SIZE / 2))
@@ -124,12 +124,12 @@ class Planar(world.PixelEnvironment):
         return shapes.covered(nearest, canvas)[..., None]
 
     def arrived(
-        self, x: Float[Array, " 2"], goal: Float[Array, " 2"], params: EnvParams
+        self, x: Float[Array, " 2"], goal: Float[Array, " 2"], params: PlanarParams
     ) -> Bool[Array, ""]:
         """The robot is near to the goal."""
         return jnp.sum((x - goal) ** 2) <= params.goal_radius**2
 
-    def wanted(self, goal: Float[Array, " 2"], params: EnvParams) -> Float[Array, " 2"]:  # noqa: ARG002
+    def wanted(self, goal: Float[Array, " 2"], params: PlanarParams) -> Float[Array, " 2"]:  # noqa: ARG002
         """At the goal."""
         return goal
 
@@ -140,7 +140,7 @@ def _seen(place: Float[Array, " 2"]) -> Float[Array, " 2"]:
 
 
 def straight_line(
-    x: Float[Array, " 2"], goal: Float[Array, " 2"], params: EnvParams
+    x: Float[Array, " 2"], goal: Float[Array, " 2"], params: PlanarParams
 ) -> Float[Array, " 2"]:
     """The action that goes straight to the goal, as fast as can be.
 
@@ -188,5 +188,5 @@ def pixel_planar(
     goals = GOALS if goal is None else (building.point("goal", goal),)
     inside = all(_MARGIN <= number <= SIZE - _MARGIN for place in goals for number in place)
     building.check("goal", goal, inside, f"from {_MARGIN} to {SIZE - _MARGIN}")
-    params = EnvParams(goals=goals, obstacles=places, noise=noise, max_steps_in_episode=steps)
+    params = PlanarParams(goals=goals, obstacles=places, noise=noise, max_steps_in_episode=steps)
     return building.problem("pixel-planar", Planar(side, frames), params)

@@ -1,6 +1,6 @@
 r"""Rods that are to stand upright, one or three of them, as in PC3's experiments.
 
-A chain of n rods (:mod:`rlsuite.envs.pixels.mechanics`) hangs on an axle in the middle of the
+A chain of n rods (``mechanics``) hangs on an axle in the middle of the
 picture; a motor in each joint turns it with a torque u a_i. The true state is (φ, φ̇): the angles
 of the rods themselves from upright, clockwise, and their velocities. A step is one of Runge and
 Kutta's over h = 0.02 seconds, after which the joints' velocities are clipped to what is fastest.
@@ -51,7 +51,7 @@ FOLDED = (0.95 * np.pi, 1.6 * np.pi, 1.93 * np.pi)
 
 
 @struct.dataclass
-class EnvParams(world.PixelParams):
+class PolesParams(world.PixelParams):
     """The world's numbers: of rods, of starts (least and greatest angles), of costs, of pictures.
 
     ``drawn`` and ``radius`` are the length and half the width of a rod in pixels.
@@ -87,11 +87,11 @@ class Poles(world.PixelEnvironment):
         super().__init__(side, frames)
 
     @property
-    def default_params(self) -> EnvParams:
+    def default_params(self) -> PolesParams:
         """A pendulum that is to be balanced, or three rods that are to be unfolded."""
         if self.rods == 1:
-            return EnvParams()
-        return EnvParams(
+            return PolesParams()
+        return PolesParams(
             masses=(0.1,) * self.rods,
             lengths=(0.5,) * self.rods,
             gravity=9.81,
@@ -105,7 +105,7 @@ class Poles(world.PixelEnvironment):
             max_steps_in_episode=400,
         )
 
-    def chain(self, params: EnvParams) -> mechanics.Chain:
+    def chain(self, params: PolesParams) -> mechanics.Chain:
         """The rods' mechanics.
 
         Args:
@@ -117,7 +117,7 @@ class Poles(world.PixelEnvironment):
         return mechanics.Chain.of_rods(params.masses, params.lengths, gravity=params.gravity)
 
     def first(
-        self, key: PRNGKeyArray, params: EnvParams
+        self, key: PRNGKeyArray, params: PolesParams
     ) -> tuple[Float[Array, " n"], Float[Array, " 0"]]:
         """Evenly between the least and the greatest angles, at rest."""
         low, high = jnp.asarray(params.low), jnp.asarray(params.high)
@@ -125,7 +125,7 @@ class Poles(world.PixelEnvironment):
         return jnp.concatenate([angles, jnp.zeros(self.rods)]), jnp.zeros(0)
 
     def advance(
-        self, x: Float[Array, " n"], action: Float[Array, " m"], params: EnvParams
+        self, x: Float[Array, " n"], action: Float[Array, " m"], params: PolesParams
     ) -> Float[Array, " n"]:
         """Lagrange's equations, then the limit of velocities."""
         chain, torques = self.chain(params), params.strength * action
@@ -143,7 +143,7 @@ class Poles(world.PixelEnvironment):
         x: Float[Array, " n"],
         action: Float[Array, " m"],
         goal: Float[Array, " 0"],  # noqa: ARG002
-        params: EnvParams,
+        params: PolesParams,
     ) -> Float[Array, ""]:
         """Σ 2 (1 − cos φ_i) + w_v ‖φ̇‖² + w_a ‖u a‖²."""
         angles, velocities = jnp.split(x, 2)
@@ -156,7 +156,7 @@ class Poles(world.PixelEnvironment):
         self,
         x: Float[Array, " n"],
         goal: Float[Array, " 0"],  # noqa: ARG002
-        params: EnvParams,
+        params: PolesParams,
     ) -> Float[Array, "side side 1"]:
         """The rods."""
         canvas = shapes.Canvas.of(self.side, _SIDES[self.rods] / 2)
@@ -172,12 +172,12 @@ class Poles(world.PixelEnvironment):
         self,
         x: Float[Array, " n"],
         goal: Float[Array, " 0"],  # noqa: ARG002
-        params: EnvParams,
+        params: PolesParams,
     ) -> Bool[Array, ""]:
         """Every rod is nearly upright."""
         return jnp.all(jnp.cos(x[: self.rods]) >= jnp.cos(params.goal_angle))
 
-    def wanted(self, goal: Float[Array, " 0"], params: EnvParams) -> Float[Array, " n"]:  # noqa: ARG002
+    def wanted(self, goal: Float[Array, " 0"], params: PolesParams) -> Float[Array, " n"]:  # noqa: ARG002
         """Upright."""
         return jnp.zeros(self.state_size)
 
@@ -213,7 +213,7 @@ def pixel_pendulum(
     building.check("task", task, task in TASKS, f"one of {', '.join(TASKS)}")
     building.check("tilt", tilt, tilt >= 0, "at least 0")
     low, high = (0.0, 0.0) if task == "balance" else (0.9 * np.pi, 0.95 * np.pi)
-    params = EnvParams(
+    params = PolesParams(
         low=(low - tilt,),
         high=(high + tilt,),
         noise=noise,

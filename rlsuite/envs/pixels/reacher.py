@@ -3,7 +3,7 @@ r"""An arm of two links that is to bring its tip to a place: SOLAR's third exper
 The arm lies in the plane, seen from above, without gravity. The true state is (φ, φ̇): the angles
 of the two links themselves, clockwise from the picture's upward direction, and their velocities. A
 motor in each joint turns it with a torque u a_i, and friction takes d times the joint's velocity
-(:mod:`rlsuite.envs.pixels.mechanics`); a step is one of Runge and Kutta's over h = 0.02 seconds.
+(``mechanics``); a step is one of Runge and Kutta's over h = 0.02 seconds.
 The cost is smooth where the tip t is at the goal g, and elsewhere nearly ‖t − g‖ + ‖a‖²:
 
     √(‖t − g‖² + ε²) − ε + ‖a‖²,    ε = 0.01.
@@ -46,7 +46,7 @@ _RADIUS, _TIP_RADIUS, _GOAL_RADIUS = 0.013, 0.018, 0.018
 
 
 @struct.dataclass
-class EnvParams(world.PixelParams):
+class ReacherParams(world.PixelParams):
     """The world's numbers, in SI units."""
 
     masses: Any = (0.036, 0.04)
@@ -68,11 +68,11 @@ class Reacher(world.PixelEnvironment):
     action_size, state_size, channels = 2, 4, 3
 
     @property
-    def default_params(self) -> EnvParams:
+    def default_params(self) -> ReacherParams:
         """SOLAR's."""
-        return EnvParams()
+        return ReacherParams()
 
-    def chain(self, params: EnvParams) -> mechanics.Chain:
+    def chain(self, params: ReacherParams) -> mechanics.Chain:
         """The links' mechanics.
 
         Args:
@@ -83,7 +83,7 @@ class Reacher(world.PixelEnvironment):
         """
         return mechanics.Chain.of_rods(params.masses, params.lengths, rotor=params.rotor)
 
-    def tip(self, x: Float[Array, " 4"], params: EnvParams) -> Float[Array, " 2"]:
+    def tip(self, x: Float[Array, " 4"], params: ReacherParams) -> Float[Array, " 2"]:
         """Where the tip is.
 
         Args:
@@ -96,7 +96,7 @@ class Reacher(world.PixelEnvironment):
         return mechanics.joints_of(x[:2], params.lengths)[-1]
 
     def first(
-        self, key: PRNGKeyArray, params: EnvParams
+        self, key: PRNGKeyArray, params: ReacherParams
     ) -> tuple[Float[Array, " 4"], Float[Array, " 2"]]:
         """Stretched out to the right, nearly at rest."""
         of_state, of_distance, of_angle = jax.random.split(key, 3)
@@ -109,7 +109,7 @@ class Reacher(world.PixelEnvironment):
         return jnp.concatenate([jnp.full(2, jnp.pi / 2), velocities]), goal
 
     def advance(
-        self, x: Float[Array, " 4"], action: Float[Array, " 2"], params: EnvParams
+        self, x: Float[Array, " 4"], action: Float[Array, " 2"], params: ReacherParams
     ) -> Float[Array, " 4"]:
         """Lagrange's equations with friction."""
         chain = self.chain(params)
@@ -128,7 +128,7 @@ class Reacher(world.PixelEnvironment):
         x: Float[Array, " 4"],
         action: Float[Array, " 2"],
         goal: Float[Array, " 2"],
-        params: EnvParams,
+        params: ReacherParams,
     ) -> Float[Array, ""]:
         """√(‖t − g‖² + ε²) − ε + ‖a‖²."""
         far, smoothing = self.tip(x, params) - goal, params.smoothing
@@ -136,7 +136,7 @@ class Reacher(world.PixelEnvironment):
         return distance + params.action_weight * (action @ action)
 
     def draw(
-        self, x: Float[Array, " 4"], goal: Float[Array, " 2"], params: EnvParams
+        self, x: Float[Array, " 4"], goal: Float[Array, " 2"], params: ReacherParams
     ) -> Float[Array, "side side 3"]:
         """The goal, and the arm over it."""
         canvas = shapes.Canvas.of(self.side, REACH)
@@ -150,12 +150,12 @@ class Reacher(world.PixelEnvironment):
         return shapes.paint([(shapes.covered(d, canvas), colour) for d, colour in forms], _PAPER)
 
     def arrived(
-        self, x: Float[Array, " 4"], goal: Float[Array, " 2"], params: EnvParams
+        self, x: Float[Array, " 4"], goal: Float[Array, " 2"], params: ReacherParams
     ) -> Bool[Array, ""]:
         """The tip is near to the goal."""
         return jnp.sum((self.tip(x, params) - goal) ** 2) <= params.goal_radius**2
 
-    def wanted(self, goal: Float[Array, " 2"], params: EnvParams) -> Float[Array, " 4"]:
+    def wanted(self, goal: Float[Array, " 2"], params: ReacherParams) -> Float[Array, " 4"]:
         """The tip at the goal, at rest; one of the two ways to bend the elbow."""
         return jnp.concatenate([mechanics.reaching(goal, params.lengths), jnp.zeros(2)])
 
@@ -191,7 +191,7 @@ def pixel_reacher(
     place = building.point("goal", GOAL if goal is None else goal)
     near, far = abs(LENGTHS[0] - LENGTHS[1]), sum(LENGTHS)
     building.check("goal", goal, near < np.hypot(*place) < far, f"within {near:.2f} and {far:.2f}")
-    params = EnvParams(
+    params = ReacherParams(
         goal=place,
         random_goal=float(goal is None),
         noise=noise,

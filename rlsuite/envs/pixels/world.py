@@ -5,11 +5,11 @@ A world is a true state x ∈ Rⁿ, an action a ∈ [−1, 1]ᵐ and what an epi
     x_{t+1} = f(x_t, a_t) + ε_t,    ε_t ~ N(0, σ² I),    r_{t+1} = −c(x_t, a_t, g).
 
 f and c are pure functions, so that the true system may be expanded to the first and second order
-anywhere (:meth:`PixelEnvironment.linear_quadratic`), which is exact where it is linear and the
+anywhere (``linear_quadratic``), which is exact where it is linear and the
 cost quadratic. The cost is that of the state in which an action is taken: an episode of T actions
 earns −Σ_{t<T} c(x_t, a_t, g), and the cost of its last state is in no reward.
 
-What is observed is a picture of floats from 0 to 1, drawn by :mod:`rlsuite.envs.pixels.shapes`, of
+What is observed is a picture of floats from 0 to 1, drawn by ``shapes``, of
 the last ``frames`` states side by side in the last axis, the newest last. One picture shows
 positions only. With ``frames=1`` a velocity is to be found from the history, as SOLAR's latent
 state does (Zhang et al. 2019); with two it can be read off, as E2C, PCC and PC3 do. At first all
