@@ -118,11 +118,12 @@ def test_the_discounted_return_is_the_value(kind):
     mdp = CORRIDOR.replace(reward=reward)
     to_the_right = jnp.log(jnp.eye(4)[jnp.full(4, RIGHT)])
     values = tabular.policy_evaluation(mdp, to_the_right)
+    rounding = 2 * np.finfo(np.float32).eps * float(jnp.abs(reward).max())
     for start in range(4):
         rewards = play(mdp, start, [RIGHT] * 4)
         assert len(rewards) == max(1, 3 - start)
         returns = sum(0.5**t * r for t, r in enumerate(rewards))
-        assert returns == pytest.approx(float(values[start]), rel=1e-6)
+        assert returns == pytest.approx(float(values[start]), rel=1e-6, abs=rounding)
     if kind == "state":
         # Two steps, then the last step with the goal's reward one discount later.
         assert play(mdp, 0, [RIGHT] * 4) == [-1.0, -1.0, -1.0 + 0.5 * 8.0]

@@ -95,6 +95,7 @@ def test_a_draw_has_the_density_that_it_comes_with():
 def test_a_draw_that_rounds_to_one_keeps_a_finite_density():
     policy = TanhNormal(jnp.asarray([15.0], jnp.float32), jnp.asarray([0.1], jnp.float32))
     action, log_prob = policy.sample_with_log_prob(jax.random.key(0))
-    assert float(action[0]) == 1.0
+    # XLA's tanh of 15 is one, or the number before the one below it.
+    assert float(action[0]) == pytest.approx(1.0, abs=2.5e-7)
     # − log σ √(2πe^ε²) + 2 u − 2 log 2, of u within some deviations of 15.
     assert 27.0 < float(log_prob) < 33.0
