@@ -16,6 +16,7 @@ Example:
 
 from rlsuite.ops.gaussian.inference import Method, filter, log_evidence, sample, smooth  # noqa: A004
 from rlsuite.ops.gaussian.information import Moments, Potential, diagonal, flat
+from rlsuite.ops.gaussian.kalman import rts
 from rlsuite.ops.gaussian.models import (
     Filtered,
     LinearGaussian,
@@ -36,6 +37,7 @@ __all__ = [
     "filter",
     "flat",
     "log_evidence",
+    "rts",
     "sample",
     "smooth",
     "time_invariant",

@@ -1,0 +1,2 @@
+from rlsuite.algorithms.solar.algorithm import make
+from rlsuite.algorithms.solar.config import Config

@@ -1,0 +1,214 @@
+"""SOLAR: collect, learn a model, infer local dynamics, improve the policy; and again."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from rlsuite.algorithms.solar import local as locally
+from rlsuite.algorithms.solar import model
+from rlsuite.algorithms.solar.collecting import (
+    Belief,
+    Controller,
+    collect,
+    first_belief,
+    respond,
+    to_bytes,
+    to_light,
+)
+from rlsuite.algorithms.solar.config import Config
+from rlsuite.algorithms.solar.learning import Learner, learn, start_learning
+from rlsuite.algorithms.solar.model import Episodes, Networks
+from rlsuite.core import Algorithm
+from rlsuite.envs.control import Control
+from rlsuite.nets.network import from_linen
+from rlsuite.nets.sights import PictureDecoder, PlacesEncoder
+from rlsuite.ops import lqr, mniw
+
+
+class State(NamedTuple):
+    """What a run keeps.
+
+    Attributes:
+        learner: The model.
+        episodes: What was seen; the oldest make room.
+        count: How many episodes there have been.
+        controller: Who acts.
+        multiplier: Of the bound of a policy's step.
+        paid: The mean cost of the last episodes.
+    """
+
+    learner: Learner
+    episodes: Episodes
+    count: Int[Array, ""]
+    controller: Controller
+    multiplier: Float[Array, ""]
+    paid: Float[Array, ""]
+
+
+class Metrics(NamedTuple):
+    """Of one step.
+
+    Attributes:
+        cost: The mean cost of an episode of the new policy, drawing its actions.
+        expected_cost: What the local model expected.
+        pictures: Σ_t log p(o_t | s_t) of the last update's batch.
+        divergence: Its KL(q(s) ‖ p(s | F, Σ)).
+        policy_divergence: Of the new policy from the old one.
+        bound: Of that.
+        evidence: The bound of the evidence in local inference.
+    """
+
+    cost: Float[Array, ""]
+    expected_cost: Float[Array, ""]
+    pictures: Float[Array, ""]
+    divergence: Float[Array, ""]
+    policy_divergence: Float[Array, ""]
+    bound: Float[Array, ""]
+    evidence: Float[Array, ""]
+
+
+class Evaluation(NamedTuple):
+    """Of the mean actions.
+
+    Attributes:
+        score: The mean return.
+        in_goal: In how many of the episodes the last state is in the goal.
+    """
+
+    score: Float[Array, ""]
+    in_goal: Float[Array, ""]
+
+
+def default_networks(problem: Control, config: Config) -> Networks:
+    """An encoder that looks for places, and a perceptron that decodes.
+
+    Args:
+        problem: Whose observations are pictures of light from 0 to 1.
+        config: The hyperparameters.
+
+    Returns:
+        The networks.
+    """
+    shape = tuple(problem.spec.timestep.observation.shape)
+    return Networks(
+        from_linen(PlacesEncoder(config.size)), from_linen(PictureDecoder(shape)), "bernoulli"
+    )
+
+
+def make(problem: Control, config: Config, *, networks: Networks | None = None) -> Algorithm:
+    """SOLAR on one environment.
+
+    Args:
+        problem: Whose observations are pictures of light from 0 to 1, and whose episodes have at
+            least ``config.length`` actions.
+        config: The hyperparameters.
+        networks: Encoder and decoder.
+
+    Returns:
+        The algorithm; a step is one round: learn, infer, improve, collect.
+    """
+    nets = networks or default_networks(problem, config)
+    actions = problem.actions.size
+    transformation = optax.chain(
+        optax.clip_by_global_norm(config.clip), optax.adam(config.learning_rate)
+    )
+
+    def wander(key: PRNGKeyArray, _: Any, carry: None) -> tuple[Array, None]:
+        drawn = config.exploration * jax.random.normal(key, (actions,))
+        return jnp.clip(drawn, -1, 1), carry
+
+    def follow(
+        state: State, key: PRNGKeyArray | None, observation: Any, belief: Belief
+    ) -> tuple[Array, Belief]:
+        seen = model.potentials(nets, state.learner.params, observation[None])
+        return respond(state.controller, key, belief, jax.tree.map(lambda x: x[0], seen))
+
+    def init(key: PRNGKeyArray) -> State:
+        of_model, of_episodes = jax.random.split(key)
+        count = config.first_rollouts
+        shown = collect(problem, wander, None, of_episodes, count, config.length)
+        learner = start_learning(nets, transformation, config, shown, of_model)
+        every = (config.length, actions)
+        policy = lqr.Policy(
+            jnp.zeros((*every, config.size)),
+            jnp.zeros(every),
+            jnp.broadcast_to(config.exploration**2 * jnp.eye(actions), (*every, actions)),
+        )
+        law = mniw.to_moments(learner.known)
+        same = jax.tree.map(lambda x: jnp.broadcast_to(x, (config.length, *x.shape)), law)
+        start = model.first_state(learner.params)
+        paid = jnp.mean(jnp.sum(shown.costs, axis=1))
+        return State(
+            learner,
+            with_room(shown, config.capacity),
+            jnp.int32(count),
+            Controller(policy, locally.mean_dynamics(same), start),
+            jnp.ones(()),
+            paid,
+        )
+
+    def step(key: PRNGKeyArray, state: State) -> tuple[State, Metrics]:
+        of_model, of_episodes = jax.random.split(key)
+        first = state.learner.updates == 0
+        have = jnp.minimum(state.count, config.capacity)
+        learner, parts = learn(
+            nets, transformation, config, state.learner, state.episodes, have, of_model
+        )
+        latest = (state.count - 1 - jnp.arange(config.rollouts)) % config.capacity
+        recent = jax.tree.map(lambda x: x[latest], state.episodes)
+        seen = jax.vmap(lambda o: model.potentials(nets, learner.params, to_light(o)))(recent.images)
+        prior = locally.weakened(mniw.to_moments(learner.known), config.data_strength)
+        start = model.first_state(learner.params)
+        local = locally.fit(prior, start, seen, recent.actions, config.rounds)
+        old = state.controller.policy
+        if config.updates > 0:
+            seen_now = locally.refitted(local.states, recent.actions, config.exploration**2)
+            old = jax.tree.map(lambda new, now: jnp.where(first, now, new), seen_now, old)
+        bound = config.bound * config.length * state.multiplier
+        cost = model.quadratic(learner.params.cost)
+        found = locally.improved(local, cost, old, bound, config.temperature)
+        controller = Controller(found.policy, locally.mean_dynamics(local.dynamics), local.start)
+        after = state._replace(learner=learner, controller=controller)
+        act = functools.partial(follow, after)
+        begin = first_belief(controller)
+        fresh = collect(problem, act, begin, of_episodes, config.rollouts, config.length)
+        paid = jnp.mean(jnp.sum(fresh.costs, axis=1))
+        foreseen, actual = found.old_cost - found.cost, state.paid - paid
+        ratio = foreseen / (2 * jnp.maximum(1e-4, foreseen - actual))
+        multiplier = jnp.clip(state.multiplier * jnp.clip(ratio, 0.1, 5.0), 0.1, 10.0)
+        where = (state.count + jnp.arange(config.rollouts)) % config.capacity
+        kept = jax.tree.map(lambda x, y: x.at[where].set(y), state.episodes, fresh)
+        metrics = Metrics(
+            paid, found.cost, parts.pictures, parts.divergence, found.divergence, bound,
+            local.bounds[-1],
+        )
+        count = state.count + config.rollouts
+        return State(learner, kept, count, controller, multiplier, paid), metrics
+
+    def act(
+        key: PRNGKeyArray | None, state: State, observation: Any, carry: Belief | None
+    ) -> tuple[Array, Belief]:
+        belief = first_belief(state.controller) if carry is None else carry
+        return follow(state, key, observation, belief)
+
+    def evaluate(key: PRNGKeyArray, state: State) -> Evaluation:
+        def mean(_: PRNGKeyArray, observation: Any, belief: Belief) -> tuple[Array, Belief]:
+            return follow(state, None, observation, belief)
+
+        begin, count = first_belief(state.controller), config.evaluation_episodes
+        episodes = collect(problem, mean, begin, key, count, config.length)
+        return Evaluation(-jnp.mean(jnp.sum(episodes.costs, axis=1)), jnp.mean(episodes.costs[:, -1]))
+
+    return Algorithm(init, step, act, evaluate, chunk_length=1)
+
+
+def with_room(episodes: Episodes, capacity: int) -> Episodes:
+    """The same episodes, and room for more."""
+    room = capacity - len(episodes.costs)
+    return jax.tree.map(
+        lambda x: jnp.concatenate([x, jnp.zeros((room, *x.shape[1:]), x.dtype)]), episodes
+    )

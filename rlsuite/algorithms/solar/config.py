@@ -1,0 +1,56 @@
+"""What SOLAR is told."""
+
+from rlsuite.configuration import config, setting
+
+
+@config
+class Config:
+    """Everything; the defaults are for a point that moves in a small picture.
+
+    Attributes:
+        size: n, how many numbers a state has.
+        length: T, how many actions an episode has.
+        first_rollouts: Episodes of random actions before anything is learned.
+        rollouts: Episodes of the policy in each step of the algorithm.
+        capacity: How many episodes are kept; the oldest go.
+        first_updates: Updates of the model in the first step.
+        updates: Updates of the model in each later step; 0: it is not trained again.
+        batch_size: Episodes in an update.
+        pictures: Of each of them, how many pictures are decoded, at random.
+        learning_rate: Of encoder, decoder and cost (Adam).
+        natural_rate: ρ, of q(F, Σ).
+        clip: The greatest norm of a gradient.
+        full: Whether the natural gradient has the term that the authors' program drops.
+        temper: β of the first update: how much more the states' divergence weighs then.
+        temper_updates: After so many updates it has fallen by e, to 1 in the end.
+        picture_weight: What pictures' likelihoods are multiplied by.
+        exploration: The deviation of random actions.
+        data_strength: How many pairs the whole model counts for in local dynamics.
+        rounds: Of local inference.
+        bound: How far a policy goes from the last one, in nats per step.
+        temperature: What a nat of a policy's entropy is worth.
+        evaluation_episodes: How many episodes an evaluation has.
+    """
+
+    size: int = setting(default=4, at_least=1)
+    length: int = setting(default=50, at_least=1)
+    first_rollouts: int = setting(default=100, at_least=1)
+    rollouts: int = setting(default=10, at_least=1)
+    capacity: int = setting(default=200, at_least=1)
+    first_updates: int = setting(default=2000, at_least=1)
+    updates: int = setting(default=200, at_least=0)
+    batch_size: int = setting(default=10, at_least=1)
+    pictures: int = setting(default=10, at_least=1)
+    learning_rate: float = setting(default=1e-3, above=0)
+    natural_rate: float = setting(default=0.05, above=0, at_most=1)
+    clip: float = setting(default=100.0, above=0)
+    full: bool = False
+    temper: float = setting(default=30.0, above=0)
+    temper_updates: float = setting(default=300.0, above=0)
+    picture_weight: float = setting(default=1.0, above=0)
+    exploration: float = setting(default=0.5, above=0)
+    data_strength: float = setting(default=50.0, above=0)
+    rounds: int = setting(default=20, at_least=1)
+    bound: float = setting(default=2.0, above=0)
+    temperature: float = setting(default=1e-3, at_least=0)
+    evaluation_episodes: int = setting(default=10, at_least=1)

@@ -1,0 +1,177 @@
+r"""The states of an episode, given pictures' potentials and what is known of the dynamics.
+
+The dynamics are s_{t+1} = F x_t + e_t with x_t = [s_t; a_t; 1] and e_t ~ N(0, Σ), and of (F, Σ) a
+law q(F, Σ) is known, through its expected statistics alone. The best law of the states is
+
+    q(s_{0:T}) ∝ p(s_0) Π_t exp E_q[log N(s_{t+1}; F x_t, Σ)] Π_t ψ_t(s_t),
+
+a linear-Gaussian chain again: with P = E[Σ⁻¹] and M = P⁻¹ E[Σ⁻¹ F] each step's factor is
+
+    N(s'; M x, P⁻¹) exp(−½ xᵀ (E[Fᵀ Σ⁻¹ F] − Mᵀ P M) x + ½ E log |Σ⁻¹| − ½ log |P|),
+
+so that what is not known of F appears as one potential more of each state that is left.
+
+Reference:
+    Johnson et al.: Composing graphical models with neural networks for structured representations
+    and fast inference. NeurIPS 2016, arXiv:1603.06277.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rlsuite.ops import gaussian, mniw, positive_definite
+from rlsuite.ops.gaussian import LinearGaussian, Moments, Potential, Smoothed, information
+from rlsuite.ops.mniw import Expected, Natural
+
+
+class Chain(NamedTuple):
+    """The law of an episode's states before its pictures are seen, not normalised.
+
+    Attributes:
+        model: The linear-Gaussian chain.
+        excess: The potentials of s_0 … s_{T−1} that stand for what is not known of F.
+    """
+
+    model: LinearGaussian
+    excess: Potential
+
+
+class Inferred(NamedTuple):
+    """The states of an episode, given its pictures.
+
+    Attributes:
+        smoothed: Their law.
+        path: One draw of them.
+        divergence: KL(q(s) ‖ p(s | F, Σ)) on average over q(F, Σ), in nats.
+    """
+
+    smoothed: Smoothed
+    path: Float[Array, "states n"]
+    divergence: Float[Array, ""]
+
+
+def inputs_of(
+    states: Float[Array, "*batch n"], actions: Float[Array, "*batch m"]
+) -> Float[Array, "*batch nm1"]:
+    """x = [s; a; 1].
+
+    Args:
+        states: s.
+        actions: a.
+
+    Returns:
+        x.
+    """
+    one = jnp.ones((*states.shape[:-1], 1), states.dtype)
+    return jnp.concatenate([states, actions, one], axis=-1)
+
+
+def chain(initial: Moments, known: Expected, actions: Float[Array, "steps m"]) -> Chain:
+    """The chain along an episode's actions.
+
+    Args:
+        initial: The law of s_0.
+        known: Expected statistics: of all steps, or with a leading axis of each.
+        actions: a_t.
+
+    Returns:
+        The chain.
+    """
+    steps, n = len(actions), initial.mean.shape[-1]
+    known = jax.tree.map(
+        lambda x, own: jnp.broadcast_to(x, (steps, *x.shape[x.ndim - own :])),
+        known,
+        Expected(2, 2, 2, 0),
+    )
+    factor = positive_definite.cholesky(known.precision)
+    mean_map = positive_definite.solve(factor, known.precision_map)
+    noise = positive_definite.inverse(factor)
+    fixed = inputs_of(jnp.zeros((steps, n), actions.dtype), actions)[:, n:]
+    offset = jnp.einsum("tij,tj->ti", mean_map[..., n:], fixed)
+    unknown = known.quadratic - known.precision_map.mT @ mean_map
+    excess = Potential(
+        unknown[..., :n, :n],
+        -jnp.einsum("tij,tj->ti", unknown[..., :n, n:], fixed),
+        -jnp.einsum("ti,tij,tj->t", fixed, unknown[..., n:, n:], fixed) / 2
+        - (known.log_determinant + positive_definite.log_determinant(factor)) / 2,
+    )
+    return Chain(LinearGaussian(initial, mean_map[..., :n], offset, noise), excess)
+
+
+def smoothed(along: Chain, potentials: Potential) -> Smoothed:
+    """The law of the states.
+
+    Args:
+        along: The chain.
+        potentials: ψ_0 … ψ_T.
+
+    Returns:
+        Moments, and the log of the normaliser.
+    """
+    return gaussian.smooth(along.model, _told(along, potentials))
+
+
+def infer(key: PRNGKeyArray, along: Chain, potentials: Potential) -> Inferred:
+    """The law of the states, a draw, and how far it is from what was known before.
+
+    Args:
+        key: Key.
+        along: The chain.
+        potentials: ψ_0 … ψ_T.
+
+    Returns:
+        What was inferred, differentiable in everything.
+    """
+    told = _told(along, potentials)
+    found = gaussian.filter(along.model, told)
+    law = gaussian.rts(along.model, found)
+    path = gaussian.sample(key, along.model, found)
+    seen = jnp.sum(expected_value(potentials, law.states))
+    return Inferred(law, path, seen - law.log_evidence)
+
+
+def expected_value(potential: Potential, law: Moments) -> Float[Array, "*batch"]:
+    """E log φ(x) under a normal law.
+
+    Args:
+        potential: φ.
+        law: Of x.
+
+    Returns:
+        Nats.
+    """
+    traces = jnp.sum(potential.precision * law.covariance, axis=(-1, -2))
+    return information.log_value(potential, law.mean) - traces / 2
+
+
+def step_statistics(law: Smoothed, actions: Float[Array, "steps m"]) -> Natural:
+    """E of (s' s'ᵀ, s' xᵀ, x xᵀ, 1) at each step.
+
+    Args:
+        law: Of the states.
+        actions: a_t.
+
+    Returns:
+        Statistics, with a leading axis of steps.
+    """
+    mean, covariance = law.states
+    n, m = mean.shape[-1], actions.shape[-1]
+    x, later = inputs_of(mean[:-1], actions), mean[1:]
+    room = ((0, 0), (0, 0), (0, m + 1))
+    spread = jnp.pad(covariance[:-1], ((0, 0), (0, m + 1), (0, m + 1)))
+    return Natural(
+        covariance[1:] + later[:, :, None] * later[:, None, :],
+        jnp.pad(law.cross.mT, room) + later[:, :, None] * x[:, None, :],
+        spread + x[:, :, None] * x[:, None, :],
+        jnp.ones(len(actions), mean.dtype),
+    )
+
+
+def _told(along: Chain, potentials: Potential) -> Potential:
+    """All that is told of each state."""
+    return jax.tree.map(
+        lambda seen, more: jnp.concatenate([seen[:-1] + more, seen[-1:]]), potentials, along.excess
+    )

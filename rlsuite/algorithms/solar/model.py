@@ -1,0 +1,201 @@
+r"""SOLAR's model of episodes seen as pictures, and what it is trained to do.
+
+    (F, Σ) ~ MNIW,    s_0 ~ N(m, P),    s_{t+1} ~ N(F [s_t; a_t; 1], Σ),
+    o_t ~ p(o_t | s_t),    c_t ~ N(½ [s_t; a_t]ᵀ C [s_t; a_t] + cᵀ [s_t; a_t] + v, σ²).
+
+An encoder says of each picture a diagonal potential ψ(s; o). The bound of an episode's evidence is
+
+    L = Σ_t E log p(o_t | s_t) + Σ_t E log p(c_t | s_t, a_t) − β KL(q(s) ‖ p(s | F, Σ))
+
+less its share of KL(q(F, Σ) ‖ p(F, Σ)), with one draw from q(s). The **natural gradient** of the
+bound with respect to q(F, Σ) is its gradient with respect to the expected statistics of that law:
+
+    ∇̃ = η_0 + N E t(s) − η + N ∂/∂E [L of the best q(s)],
+
+of which the last term is there because the potentials are not the likelihood: a change of q(F, Σ)
+changes q(s), and this L is not at its optimum. The authors' program drops it; ``full`` keeps it.
+
+References:
+    Zhang et al.: SOLAR. ICML 2019, arXiv:1808.09105. Johnson et al. 2016, arXiv:1603.06277.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rlsuite.algorithms.solar import inference
+from rlsuite.algorithms.solar.config import Config
+from rlsuite.nets.network import Network
+from rlsuite.nets.sights import Likelihood, log_likelihood
+from rlsuite.ops import gaussian, mniw
+from rlsuite.ops.gaussian import Moments, Potential
+from rlsuite.ops.lqr import Quadratic
+from rlsuite.ops.mniw import Expected, Natural
+
+
+class Networks(NamedTuple):
+    """What sees and what shows.
+
+    Attributes:
+        encoder: From pictures to means and log precisions of potentials.
+        decoder: From states to pictures' logits.
+        likelihood: What pictures are drawn from.
+    """
+
+    encoder: Network
+    decoder: Network
+    likelihood: Likelihood
+
+
+class Episodes(NamedTuple):
+    """Episodes of T actions.
+
+    Attributes:
+        images: o_0 … o_T, bytes.
+        actions: a_0 … a_{T−1}, as they were taken, within [−1, 1].
+        costs: c_0 … c_{T−1}.
+    """
+
+    images: Any
+    actions: Any
+    costs: Any
+
+
+class Cost(NamedTuple):
+    """The cost's parameters: C = R Rᵀ is positive semidefinite whatever R is.
+
+    Attributes:
+        root: R.
+        slope: c.
+        constant: v.
+        log_deviation: log σ.
+    """
+
+    root: Float[Array, "*batch nm nm"]
+    slope: Float[Array, "*batch nm"]
+    constant: Float[Array, "*batch"]
+    log_deviation: Float[Array, "*batch"]
+
+
+class Params(NamedTuple):
+    """What gradients move.
+
+    Attributes:
+        encoder: The encoder's parameters.
+        decoder: The decoder's.
+        cost: The cost's.
+        start: m of the first state.
+        log_spread: log deviations of the first state.
+    """
+
+    encoder: Any
+    decoder: Any
+    cost: Cost
+    start: Float[Array, "*batch n"]
+    log_spread: Float[Array, "*batch n"]
+
+
+class Parts(NamedTuple):
+    """The bound's parts of one episode, in nats.
+
+    Attributes:
+        pictures: Σ E log p(o_t | s_t).
+        costs: Σ E log p(c_t | s_t, a_t).
+        divergence: KL(q(s) ‖ p(s | F, Σ)).
+    """
+
+    pictures: Float[Array, "*batch"]
+    costs: Float[Array, "*batch"]
+    divergence: Float[Array, "*batch"]
+
+
+def quadratic(cost: Cost) -> Quadratic:
+    """The cost as a quadratic function of [s; a].
+
+    Args:
+        cost: Its parameters.
+
+    Returns:
+        C, c and v.
+    """
+    return Quadratic(cost.root @ cost.root.mT, cost.slope, cost.constant)
+
+
+def first_state(params: Params) -> Moments:
+    """The law of s_0.
+
+    Args:
+        params: Parameters.
+
+    Returns:
+        N(m, P), P diagonal.
+    """
+    return Moments(params.start, jnp.diag(jnp.exp(2 * params.log_spread)))
+
+
+def potentials(
+    networks: Networks, params: Params, images: Float[Array, "states h w c"]
+) -> Potential:
+    """What pictures tell of their states.
+
+    Args:
+        networks: Encoder and decoder.
+        params: Parameters.
+        images: From 0 to 1.
+
+    Returns:
+        ψ_t.
+    """
+    mean, log_precision = networks.encoder.apply(params.encoder, images)
+    return gaussian.diagonal(mean, jnp.exp(-log_precision))
+
+
+def bound(
+    networks: Networks,
+    params: Params,
+    known: Expected,
+    key: PRNGKeyArray,
+    episode: Episodes,
+    config: Config,
+) -> tuple[Parts, Natural]:
+    """The bound's parts of one episode, and the statistics of its states.
+
+    Args:
+        networks: Encoder and decoder.
+        params: Parameters.
+        known: Expected statistics of q(F, Σ).
+        key: Key.
+        episode: One.
+        config: Of which ``full`` says whether q(s) is differentiated as a function of q(F, Σ), and
+            ``pictures`` how many pictures are decoded.
+
+    Returns:
+        (parts, statistics of all steps).
+    """
+    of_path, of_pictures = jax.random.split(key)
+    images = episode.images.astype(jnp.float32) / 255
+    seen = potentials(networks, params, images)
+    held = known if config.full else jax.lax.stop_gradient(known)
+    along = inference.chain(first_state(params), held, episode.actions)
+    found = inference.infer(of_path, along, seen)
+    told = inference.step_statistics(found.smoothed, episode.actions)
+    total = jax.tree.map(lambda x: jnp.sum(x, axis=0), told)
+    some = jax.random.choice(of_pictures, len(images), (min(config.pictures, len(images)),), False)
+    logits = networks.decoder.apply(params.decoder, found.path[some])
+    drawn = jax.vmap(lambda x, o: log_likelihood(networks.likelihood, x, o))(logits, images[some])
+    error = (episode.costs - _expected_cost(params.cost, found, episode.actions)) / jnp.exp(
+        params.cost.log_deviation
+    )
+    costs = -jnp.square(error) / 2 - params.cost.log_deviation - jnp.log(2 * jnp.pi) / 2
+    return Parts(len(images) * jnp.mean(drawn), jnp.sum(costs), found.divergence), total
+
+
+def _expected_cost(
+    cost: Cost, found: inference.Inferred, actions: Float[Array, "steps m"]
+) -> Float[Array, " steps"]:
+    """The mean of the costs under the draw of the states."""
+    at = jnp.concatenate([found.path[:-1], actions], axis=-1)
+    rooted = at @ cost.root
+    return jnp.sum(jnp.square(rooted), axis=-1) / 2 + at @ cost.slope + cost.constant
