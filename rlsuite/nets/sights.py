@@ -14,20 +14,23 @@ References:
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from rlsuite.nets.network import Network
+
 Likelihood = Literal["bernoulli", "gaussian"]
 """What pictures are drawn from, given their means."""
 
 
 def log_likelihood(
-    kind: Likelihood, logits: Float[Array, "*picture"], image: Float[Array, "*picture"],
+    kind: Likelihood,
+    logits: Float[Array, "*picture"],
+    image: Float[Array, "*picture"],
     deviation: float = 0.1,
 ) -> Float[Array, ""]:
     """The log likelihood of a picture.
@@ -92,15 +95,76 @@ class SpatialSoftmax(nn.Module):
 
 
 class PlacesEncoder(nn.Module):
-    """Convolutions, a spatial softmax, and a linear map of places to a state.
+    """Features of small windows, where each is, and a linear map of these places to a state.
 
     Attributes:
         size: n, of a state.
-        channels: Of each convolution; the first one halves the picture.
+        channels: How many features, before and after they are mixed.
+        window: The side of a window in pixels, odd; one stands at every second pixel.
     """
 
     size: int
-    channels: tuple[int, ...] = (8, 16)
+    channels: tuple[int, int] = (16, 16)
+    window: int = 5
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "*batch h w c"]
+    ) -> tuple[Float[Array, "*batch n"], Float[Array, "*batch n"]]:
+        """Means and log precisions of potentials."""
+        x = nn.relu(Convolution(self.channels[0], self.window, 2)(images))
+        places = SpatialSoftmax()(nn.Dense(self.channels[1])(x))
+        told = nn.Dense(self.size, name="log_precision")(nn.relu(nn.Dense(32)(places)))
+        return nn.Dense(self.size, name="mean")(places), told
+
+
+class CoordinateDecoder(nn.Module):
+    """A perceptron from a state and a pixel's place to the pixel's logits.
+
+    What it draws moves smoothly with the state from the beginning, as pictures of things that move
+    do (Watters et al. 2019, whose convolutions are of size 1 here).
+
+    Attributes:
+        shape: Height, width and channels.
+        units: The widths of hidden layers.
+    """
+
+    shape: tuple[int, int, int]
+    units: tuple[int, ...] = (32, 32)
+
+    @nn.compact
+    def __call__(self, states: Float[Array, "*batch n"]) -> Float[Array, "*batch h w c"]:
+        """Logits."""
+        height, width, channels = self.shape
+        down, right = jnp.meshgrid(
+            jnp.linspace(-1, 1, height), jnp.linspace(-1, 1, width), indexing="ij"
+        )
+        places = jnp.stack([right.ravel(), down.ravel()], axis=-1)
+        of_state = nn.Dense(self.units[0], name="state")(states)[..., None, :]
+        x = nn.relu(of_state + nn.Dense(self.units[0], use_bias=False, name="place")(places))
+        for units in self.units[1:]:
+            x = nn.relu(nn.Dense(units)(x))
+        dark = nn.initializers.constant(-3.0)
+        x = nn.Dense(channels, bias_init=dark)(x)
+        return x.reshape(*states.shape[:-1], *self.shape)
+
+
+class ConvolutionalEncoder(nn.Module):
+    """Convolutions and a hidden layer: the encoder of SOLAR's release.
+
+    Attributes:
+        size: n, of a state.
+        channels: Of each convolution.
+        kernels: The sides of their kernels.
+        strides: Their strides.
+        units: Of the hidden layer.
+    """
+
+    size: int
+    channels: tuple[int, ...] = (64, 32, 8)
+    kernels: tuple[int, ...] = (7, 5, 3)
+    strides: tuple[int, ...] = (1, 2, 2)
+    units: int = 256
 
     @nn.compact
     def __call__(
@@ -108,33 +172,65 @@ class PlacesEncoder(nn.Module):
     ) -> tuple[Float[Array, "*batch n"], Float[Array, "*batch n"]]:
         """Means and log precisions of potentials."""
         x = images
-        for number, channels in enumerate(self.channels):
-            x = Convolution(channels, 5 if number == 0 else 3, 2 if number == 0 else 1)(x)
-            x = nn.relu(x) if number + 1 < len(self.channels) else x
-        places = SpatialSoftmax()(x)
-        told = nn.Dense(self.size, name="log_precision")(nn.relu(nn.Dense(32)(places)))
-        return nn.Dense(self.size, name="mean")(places), told
+        for layer in zip(self.channels, self.kernels, self.strides, strict=True):
+            x = nn.relu(Convolution(*layer)(x))
+        x = nn.relu(nn.Dense(self.units)(x.reshape(*x.shape[:-3], -1)))
+        return nn.Dense(self.size, name="mean")(x), nn.Dense(self.size, name="log_precision")(x)
 
 
-class PictureDecoder(nn.Module):
-    """A perceptron from a state to a picture's logits.
+class Components(NamedTuple):
+    """Principal components of pictures.
 
     Attributes:
-        shape: Height, width and channels.
-        units: The widths of hidden layers.
-        likelihood: What pictures are drawn from.
+        middle: The mean picture.
+        directions: The first n directions of variance, each divided by its deviation.
     """
 
-    shape: tuple[int, ...]
-    units: tuple[int, ...] = (128, 128)
-    likelihood: Likelihood = "bernoulli"
+    middle: Float[Array, "*batch pixels"]
+    directions: Float[Array, "*batch pixels n"]
 
-    @nn.compact
-    def __call__(self, states: Float[Array, "*batch n"]) -> Float[Array, "*batch h w c"]:
-        """Logits."""
-        x = states
-        for units in self.units:
-            x = nn.relu(nn.Dense(units)(x))
-        dark = nn.initializers.constant(-3.0)
-        x = nn.Dense(math.prod(self.shape), bias_init=dark)(x)
-        return x.reshape(*states.shape[:-1], *self.shape)
+
+def components_encoder(size: int) -> Network:
+    """An encoder that learns nothing: it projects on components found before.
+
+    Args:
+        size: n, of a state.
+
+    Returns:
+        A network whose parameters ``principal_components`` finds; before that all states are 0.
+    """
+
+    def init(_: PRNGKeyArray, image: Float[Array, "h w c"]) -> Components:
+        return Components(jnp.zeros(image.size), jnp.zeros((image.size, size)))
+
+    def apply(
+        params: Components, images: Float[Array, "*batch h w c"]
+    ) -> tuple[Float[Array, "*batch n"], Float[Array, "*batch n"]]:
+        flat = images.reshape(*images.shape[:-3], -1)
+        mean = (flat - params.middle) @ params.directions
+        return mean, jnp.full_like(mean, 8.0)
+
+    return Network(init, apply)
+
+
+def principal_components(
+    images: Float[Array, "*batch h w c"], size: int, most: int = 1000
+) -> Components:
+    """The directions in which pictures differ most, by the Gram matrix of some of them.
+
+    Args:
+        images: Pictures.
+        size: n, how many directions.
+        most: Of how many pictures, evenly spread over the batch.
+
+    Returns:
+        Directions that make states of variance 1.
+    """
+    flat = images.reshape(-1, math.prod(images.shape[-3:]))
+    flat = flat[:: max(1, -(-len(flat) // most))]
+    middle = jnp.mean(flat, axis=0)
+    apart = (flat - middle) / math.sqrt(len(flat))
+    variance, weights = jnp.linalg.eigh(apart @ apart.T)
+    variance, weights = variance[::-1][:size], weights[:, ::-1][:, :size]
+    # apartᵀ w has the length √variance: divided by it twice, it is a direction over a deviation.
+    return Components(middle, apart.T @ weights / jnp.maximum(variance, 1e-12))

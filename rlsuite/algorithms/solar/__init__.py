@@ -1,2 +1,101 @@
-from rlsuite.algorithms.solar.algorithm import make
-from rlsuite.algorithms.solar.config import Config
+r"""SOLAR: local linear-Gaussian models in a learned space of states, and the policies they allow.
+
+One step of the algorithm is a round: learn the model from all episodes (``learn``, stochastic
+variational inference with natural gradients), infer states and dynamics of the latest episodes
+(``fit``), improve the policy within a divergence (``improved``), and collect episodes with it.
+The pieces are public and useful alone.
+
+References:
+    Zhang, Vikram, Smith, Abbeel, Johnson, Levine: SOLAR: deep structured representations for
+    model-based reinforcement learning. ICML 2019, arXiv:1808.09105.
+"""
+
+from rlsuite.algorithms.solar.algorithm import (
+    Evaluation,
+    Metrics,
+    State,
+    default_networks,
+    make,
+)
+from rlsuite.algorithms.solar.collecting import (
+    Belief,
+    Controller,
+    collect,
+    first_belief,
+    respond,
+)
+from rlsuite.algorithms.solar.config import Config, Representation
+from rlsuite.algorithms.solar.inference import (
+    Chain,
+    Inferred,
+    alone,
+    chain,
+    infer,
+    infer_alone,
+    smoothed,
+    step_statistics,
+)
+from rlsuite.algorithms.solar.learning import Learner, learn, start_learning, update
+from rlsuite.algorithms.solar.local import (
+    Local,
+    fit,
+    fitted_cost,
+    improved,
+    mean_dynamics,
+    refitted,
+    weakened,
+)
+from rlsuite.algorithms.solar.model import (
+    Cost,
+    Episodes,
+    Networks,
+    Params,
+    Parts,
+    bound,
+    first_state,
+    potentials,
+    quadratic,
+)
+
+__all__ = [
+    "Belief",
+    "Chain",
+    "Config",
+    "Controller",
+    "Cost",
+    "Episodes",
+    "Evaluation",
+    "Inferred",
+    "Learner",
+    "Local",
+    "Metrics",
+    "Networks",
+    "Params",
+    "Parts",
+    "Representation",
+    "State",
+    "alone",
+    "bound",
+    "chain",
+    "collect",
+    "default_networks",
+    "first_belief",
+    "first_state",
+    "fit",
+    "fitted_cost",
+    "improved",
+    "infer",
+    "infer_alone",
+    "learn",
+    "make",
+    "mean_dynamics",
+    "potentials",
+    "quadratic",
+    "refitted",
+    "respond",
+    "smoothed",
+    "start_learning",
+    "step_statistics",
+    "update",
+    "weakened",
+]

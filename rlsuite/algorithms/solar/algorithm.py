@@ -16,8 +16,6 @@ from rlsuite.algorithms.solar.collecting import (
     collect,
     first_belief,
     respond,
-    to_bytes,
-    to_light,
 )
 from rlsuite.algorithms.solar.config import Config
 from rlsuite.algorithms.solar.learning import Learner, learn, start_learning
@@ -25,7 +23,7 @@ from rlsuite.algorithms.solar.model import Episodes, Networks
 from rlsuite.core import Algorithm
 from rlsuite.envs.control import Control
 from rlsuite.nets.network import from_linen
-from rlsuite.nets.sights import PictureDecoder, PlacesEncoder
+from rlsuite.nets.sights import CoordinateDecoder, PlacesEncoder, components_encoder
 from rlsuite.ops import lqr, mniw
 
 
@@ -35,7 +33,7 @@ class State(NamedTuple):
     Attributes:
         learner: The model.
         episodes: What was seen; the oldest make room.
-        count: How many episodes there have been.
+        collected: How many episodes there have been.
         controller: Who acts.
         multiplier: Of the bound of a policy's step.
         paid: The mean cost of the last episodes.
@@ -43,7 +41,7 @@ class State(NamedTuple):
 
     learner: Learner
     episodes: Episodes
-    count: Int[Array, ""]
+    collected: Int[Array, ""]
     controller: Controller
     multiplier: Float[Array, ""]
     paid: Float[Array, ""]
@@ -76,7 +74,7 @@ class Evaluation(NamedTuple):
 
     Attributes:
         score: The mean return.
-        in_goal: In how many of the episodes the last state is in the goal.
+        in_goal: The share of states in the goal; 0 where an environment does not say.
     """
 
     score: Float[Array, ""]
@@ -84,7 +82,7 @@ class Evaluation(NamedTuple):
 
 
 def default_networks(problem: Control, config: Config) -> Networks:
-    """An encoder that looks for places, and a perceptron that decodes.
+    """An encoder that looks for places, and a perceptron that draws pixels.
 
     Args:
         problem: Whose observations are pictures of light from 0 to 1.
@@ -94,9 +92,10 @@ def default_networks(problem: Control, config: Config) -> Networks:
         The networks.
     """
     shape = tuple(problem.spec.timestep.observation.shape)
-    return Networks(
-        from_linen(PlacesEncoder(config.size)), from_linen(PictureDecoder(shape)), "bernoulli"
-    )
+    encoder = from_linen(PlacesEncoder(config.size))
+    if config.representation == "components":
+        encoder = components_encoder(config.size)
+    return Networks(encoder, from_linen(CoordinateDecoder(shape)), "bernoulli")
 
 
 def make(problem: Control, config: Config, *, networks: Networks | None = None) -> Algorithm:
@@ -113,6 +112,7 @@ def make(problem: Control, config: Config, *, networks: Networks | None = None) 
     """
     nets = networks or default_networks(problem, config)
     actions = problem.actions.size
+    structured = config.representation == "structured"
     transformation = optax.chain(
         optax.clip_by_global_norm(config.clip), optax.adam(config.learning_rate)
     )
@@ -125,12 +125,22 @@ def make(problem: Control, config: Config, *, networks: Networks | None = None) 
         state: State, key: PRNGKeyArray | None, observation: Any, belief: Belief
     ) -> tuple[Array, Belief]:
         seen = model.potentials(nets, state.learner.params, observation[None])
-        return respond(state.controller, key, belief, jax.tree.map(lambda x: x[0], seen))
+        seen = jax.tree.map(lambda x: x[0], seen)
+        return respond(state.controller, key, belief, seen, structured=structured)
+
+    def cost_of(learner: Learner, episodes: Episodes, count: Int[Array, ""]) -> lqr.Quadratic:
+        number = min(config.cost_episodes, config.capacity)
+        latest = (count - 1 - jnp.arange(number)) % config.capacity
+        some = jax.tree.map(lambda x: x[latest], episodes)
+        known = mniw.expected(mniw.to_moments(learner.known))
+        found = jax.vmap(lambda one: model.smoothed(nets, learner.params, known, one, config))(some)
+        there = (jnp.arange(number) < count).astype(some.costs.dtype)
+        return locally.fitted_cost(found, some.actions, some.costs, there)
 
     def init(key: PRNGKeyArray) -> State:
         of_model, of_episodes = jax.random.split(key)
         count = config.first_rollouts
-        shown = collect(problem, wander, None, of_episodes, count, config.length)
+        shown, _ = collect(problem, wander, None, of_episodes, count, config.length)
         learner = start_learning(nets, transformation, config, shown, of_model)
         every = (config.length, actions)
         policy = lqr.Policy(
@@ -139,14 +149,15 @@ def make(problem: Control, config: Config, *, networks: Networks | None = None) 
             jnp.broadcast_to(config.exploration**2 * jnp.eye(actions), (*every, actions)),
         )
         law = mniw.to_moments(learner.known)
-        same = jax.tree.map(lambda x: jnp.broadcast_to(x, (config.length, *x.shape)), law)
+        if not config.timed:
+            law = jax.tree.map(lambda x: jnp.broadcast_to(x, (config.length, *x.shape)), law)
         start = model.first_state(learner.params)
         paid = jnp.mean(jnp.sum(shown.costs, axis=1))
         return State(
             learner,
             with_room(shown, config.capacity),
             jnp.int32(count),
-            Controller(policy, locally.mean_dynamics(same), start),
+            Controller(policy, locally.mean_dynamics(law), start),
             jnp.ones(()),
             paid,
         )
@@ -154,39 +165,46 @@ def make(problem: Control, config: Config, *, networks: Networks | None = None) 
     def step(key: PRNGKeyArray, state: State) -> tuple[State, Metrics]:
         of_model, of_episodes = jax.random.split(key)
         first = state.learner.updates == 0
-        have = jnp.minimum(state.count, config.capacity)
+        have = jnp.minimum(state.collected, config.capacity)
         learner, parts = learn(
             nets, transformation, config, state.learner, state.episodes, have, of_model
         )
-        latest = (state.count - 1 - jnp.arange(config.rollouts)) % config.capacity
+        latest = (state.collected - 1 - jnp.arange(config.rollouts)) % config.capacity
         recent = jax.tree.map(lambda x: x[latest], state.episodes)
-        seen = jax.vmap(lambda o: model.potentials(nets, learner.params, to_light(o)))(recent.images)
+        seen = jax.vmap(lambda o: model.seen(nets, learner.params, o))(recent.images)
         prior = locally.weakened(mniw.to_moments(learner.known), config.data_strength)
         start = model.first_state(learner.params)
-        local = locally.fit(prior, start, seen, recent.actions, config.rounds)
+        local = locally.fit(
+            prior, start, seen, recent.actions, config.rounds, structured=structured
+        )
         old = state.controller.policy
         if config.updates > 0:
             seen_now = locally.refitted(local.states, recent.actions, config.exploration**2)
             old = jax.tree.map(lambda new, now: jnp.where(first, now, new), seen_now, old)
         bound = config.bound * config.length * state.multiplier
-        cost = model.quadratic(learner.params.cost)
+        cost = cost_of(learner, state.episodes, state.collected)
         found = locally.improved(local, cost, old, bound, config.temperature)
         controller = Controller(found.policy, locally.mean_dynamics(local.dynamics), local.start)
         after = state._replace(learner=learner, controller=controller)
         act = functools.partial(follow, after)
         begin = first_belief(controller)
-        fresh = collect(problem, act, begin, of_episodes, config.rollouts, config.length)
+        fresh, _ = collect(problem, act, begin, of_episodes, config.rollouts, config.length)
         paid = jnp.mean(jnp.sum(fresh.costs, axis=1))
         foreseen, actual = found.old_cost - found.cost, state.paid - paid
         ratio = foreseen / (2 * jnp.maximum(1e-4, foreseen - actual))
         multiplier = jnp.clip(state.multiplier * jnp.clip(ratio, 0.1, 5.0), 0.1, 10.0)
-        where = (state.count + jnp.arange(config.rollouts)) % config.capacity
+        where = (state.collected + jnp.arange(config.rollouts)) % config.capacity
         kept = jax.tree.map(lambda x, y: x.at[where].set(y), state.episodes, fresh)
         metrics = Metrics(
-            paid, found.cost, parts.pictures, parts.divergence, found.divergence, bound,
+            paid,
+            found.cost,
+            parts.pictures,
+            parts.divergence,
+            found.divergence,
+            bound,
             local.bounds[-1],
         )
-        count = state.count + config.rollouts
+        count = state.collected + config.rollouts
         return State(learner, kept, count, controller, multiplier, paid), metrics
 
     def act(
@@ -200,8 +218,11 @@ def make(problem: Control, config: Config, *, networks: Networks | None = None) 
             return follow(state, None, observation, belief)
 
         begin, count = first_belief(state.controller), config.evaluation_episodes
-        episodes = collect(problem, mean, begin, key, count, config.length)
-        return Evaluation(-jnp.mean(jnp.sum(episodes.costs, axis=1)), jnp.mean(episodes.costs[:, -1]))
+        arrived = getattr(problem.environment, "in_goal", None)
+        look = None if arrived is None else lambda inner: arrived(inner, problem.params)
+        episodes, there = collect(problem, mean, begin, key, count, config.length, look)
+        share = jnp.zeros(()) if there is None else jnp.mean(there.astype(jnp.float32))
+        return Evaluation(-jnp.mean(jnp.sum(episodes.costs, axis=1)), share)
 
     return Algorithm(init, step, act, evaluate, chunk_length=1)
 

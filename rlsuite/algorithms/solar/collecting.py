@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rlsuite.algorithms.solar.model import Episodes
+from rlsuite.algorithms.solar import inference
+from rlsuite.algorithms.solar.model import Episodes, to_bytes
 from rlsuite.envs.control import Control
 from rlsuite.ops import lqr
 from rlsuite.ops.gaussian import Moments, Potential, information
@@ -46,7 +47,12 @@ def first_belief(controller: Controller) -> Belief:
 
 
 def respond(
-    controller: Controller, key: PRNGKeyArray | None, belief: Belief, seen: Potential
+    controller: Controller,
+    key: PRNGKeyArray | None,
+    belief: Belief,
+    seen: Potential,
+    *,
+    structured: bool = True,
 ) -> tuple[Float[Array, " m"], Belief]:
     """See a picture, act, and predict.
 
@@ -55,11 +61,14 @@ def respond(
         key: Key; None for the mean action.
         belief: What was known before.
         seen: What the picture tells.
+        structured: Whether what was known before counts; if not, the picture alone does.
 
     Returns:
         (the action, within [−1, 1], what is known then).
     """
     law = tell(belief.predicted, seen).law
+    if not structured:
+        law = Moments(*jax.tree.map(lambda x: x[0], inference.alone(_one(seen)).states))
     at = jnp.minimum(belief.time, len(controller.policy.gain) - 1)
     policy, dynamics = jax.tree.map(lambda x: x[at], (controller.policy, controller.dynamics))
     action = policy.gain @ law.mean + policy.offset
@@ -70,6 +79,11 @@ def respond(
     return action, Belief(belief.time + 1, move(law, dynamics.state, offset, dynamics.noise))
 
 
+def _one(seen: Potential) -> Potential:
+    """A sequence of one."""
+    return jax.tree.map(lambda x: x[None], seen)
+
+
 def collect(
     problem: Control,
     act: Callable[[PRNGKeyArray, Any, Any], tuple[Float[Array, " m"], Any]],
@@ -77,7 +91,8 @@ def collect(
     key: PRNGKeyArray,
     count: int,
     length: int,
-) -> Episodes:
+    look: Callable[[Any], Any] | None = None,
+) -> tuple[Episodes, Any]:
     """Walk through episodes.
 
     Args:
@@ -87,12 +102,13 @@ def collect(
         key: Key.
         count: How many.
         length: How many actions each has.
+        look: What else is kept of each state but the first, a function of the environment's state.
 
     Returns:
-        The episodes.
+        (the episodes, what else was kept).
     """
 
-    def episode(key: PRNGKeyArray) -> Episodes:
+    def episode(key: PRNGKeyArray) -> tuple[Episodes, Any]:
         of_start, of_steps = jax.random.split(key)
 
         def step(now: Any, key: PRNGKeyArray) -> tuple[Any, Any]:
@@ -100,21 +116,13 @@ def collect(
             of_act, of_move = jax.random.split(key)
             action, carry = act(of_act, seen.observation, carry)
             state, later = problem.transition(of_move, state.inner, action)
-            return (state, later, carry), (to_bytes(seen.observation), action, -later.reward)
+            kept = look(state.inner) if look else None
+            return (state, later, carry), (to_bytes(seen.observation), action, -later.reward, kept)
 
         first = (*problem.reset(of_start), carry)
-        last, (images, actions, costs) = jax.lax.scan(step, first, jax.random.split(of_steps, length))
+        keys = jax.random.split(of_steps, length)
+        last, (images, actions, costs, kept) = jax.lax.scan(step, first, keys)
         images = jnp.concatenate([images, to_bytes(last[1].observation)[None]])
-        return Episodes(images, actions, costs)
+        return Episodes(images, actions, costs), kept
 
     return jax.vmap(episode)(jax.random.split(key, count))
-
-
-def to_bytes(image: Float[Array, "*picture"]) -> Array:
-    """Shares of light as bytes, a quarter of the memory."""
-    return jnp.round(255 * image).astype(jnp.uint8)
-
-
-def to_light(image: Array) -> Float[Array, "*picture"]:
-    """Bytes as shares of light."""
-    return image.astype(jnp.float32) / 255

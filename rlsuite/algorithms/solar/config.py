@@ -1,6 +1,11 @@
 """What SOLAR is told."""
 
+from typing import Literal
+
 from rlsuite.configuration import config, setting
+
+Representation = Literal["structured", "independent", "components"]
+"""How states come from pictures."""
 
 
 @config
@@ -21,11 +26,14 @@ class Config:
         natural_rate: ρ, of q(F, Σ).
         clip: The greatest norm of a gradient.
         full: Whether the natural gradient has the term that the authors' program drops.
-        temper: β of the first update: how much more the states' divergence weighs then.
-        temper_updates: After so many updates it has fallen by e, to 1 in the end.
-        picture_weight: What pictures' likelihoods are multiplied by.
+        timed: Whether each step of an episode has an (F, Σ) of its own in the model, too.
+        representation: "structured": states are inferred from whole episodes, by pictures and
+            dynamics. "independent": each from its picture alone, by a variational autoencoder, and
+            dynamics are fitted to them (the paper's ablation). "components": the principal
+            components of pictures, with nothing learned.
         exploration: The deviation of random actions.
         data_strength: How many pairs the whole model counts for in local dynamics.
+        cost_episodes: To how many of the latest episodes the cost is fitted.
         rounds: Of local inference.
         bound: How far a policy goes from the last one, in nats per step.
         temperature: What a nat of a policy's entropy is worth.
@@ -39,17 +47,17 @@ class Config:
     capacity: int = setting(default=200, at_least=1)
     first_updates: int = setting(default=2000, at_least=1)
     updates: int = setting(default=200, at_least=0)
-    batch_size: int = setting(default=10, at_least=1)
-    pictures: int = setting(default=10, at_least=1)
-    learning_rate: float = setting(default=1e-3, above=0)
+    batch_size: int = setting(default=6, at_least=1)
+    pictures: int = setting(default=4, at_least=1)
+    learning_rate: float = setting(default=3e-3, above=0)
     natural_rate: float = setting(default=0.05, above=0, at_most=1)
     clip: float = setting(default=100.0, above=0)
     full: bool = False
-    temper: float = setting(default=30.0, above=0)
-    temper_updates: float = setting(default=300.0, above=0)
-    picture_weight: float = setting(default=1.0, above=0)
-    exploration: float = setting(default=0.5, above=0)
+    timed: bool = False
+    representation: Representation = "structured"
+    exploration: float = setting(default=0.3, above=0)
     data_strength: float = setting(default=50.0, above=0)
+    cost_episodes: int = setting(default=50, at_least=1)
     rounds: int = setting(default=20, at_least=1)
     bound: float = setting(default=2.0, above=0)
     temperature: float = setting(default=1e-3, at_least=0)

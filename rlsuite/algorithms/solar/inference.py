@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rlsuite.ops import gaussian, mniw, positive_definite
+from rlsuite.ops import gaussian, positive_definite
 from rlsuite.ops.gaussian import LinearGaussian, Moments, Potential, Smoothed, information
 from rlsuite.ops.mniw import Expected, Natural
 
@@ -56,7 +56,7 @@ class Inferred(NamedTuple):
 def inputs_of(
     states: Float[Array, "*batch n"], actions: Float[Array, "*batch m"]
 ) -> Float[Array, "*batch nm1"]:
-    """x = [s; a; 1].
+    """X = [s; a; 1].
 
     Args:
         states: s.
@@ -81,11 +81,8 @@ def chain(initial: Moments, known: Expected, actions: Float[Array, "steps m"]) -
         The chain.
     """
     steps, n = len(actions), initial.mean.shape[-1]
-    known = jax.tree.map(
-        lambda x, own: jnp.broadcast_to(x, (steps, *x.shape[x.ndim - own :])),
-        known,
-        Expected(2, 2, 2, 0),
-    )
+    if known.precision.ndim == 2:
+        known = jax.tree.map(lambda x: jnp.broadcast_to(x, (steps, *x.shape)), known)
     factor = positive_definite.cholesky(known.precision)
     mean_map = positive_definite.solve(factor, known.precision_map)
     noise = positive_definite.inverse(factor)
@@ -133,6 +130,37 @@ def infer(key: PRNGKeyArray, along: Chain, potentials: Potential) -> Inferred:
     return Inferred(law, path, seen - law.log_evidence)
 
 
+def alone(potentials: Potential) -> Smoothed:
+    """The states as their own pictures place them, and no doubt about these places.
+
+    Args:
+        potentials: ψ_0 … ψ_T, each with independent numbers.
+
+    Returns:
+        Means, and covariances of zero; of no evidence.
+    """
+    mean = potentials.shift / jnp.diagonal(potentials.precision, axis1=-2, axis2=-1)
+    nothing = jnp.zeros_like(potentials.precision)
+    return Smoothed(Moments(mean, nothing), nothing[1:], jnp.zeros((), mean.dtype))
+
+
+def infer_alone(key: PRNGKeyArray, potentials: Potential) -> Inferred:
+    """Each state given its picture, as if nothing moved: q(s_t) ∝ ψ_t(s_t), a priori N(0, I).
+
+    Args:
+        key: Key.
+        potentials: ψ_0 … ψ_T, each with independent numbers.
+
+    Returns:
+        What was inferred; ``smoothed`` has means alone, to which dynamics are fitted.
+    """
+    placed = alone(potentials)
+    mean, precision = placed.states.mean, jnp.diagonal(potentials.precision, axis1=-2, axis2=-1)
+    path = mean + jax.random.normal(key, mean.shape, mean.dtype) / jnp.sqrt(precision)
+    divergence = jnp.sum(1 / precision + jnp.square(mean) - 1 + jnp.log(precision)) / 2
+    return Inferred(placed, path, divergence)
+
+
 def expected_value(potential: Potential, law: Moments) -> Float[Array, "*batch"]:
     """E log φ(x) under a normal law.
 
@@ -158,7 +186,7 @@ def step_statistics(law: Smoothed, actions: Float[Array, "steps m"]) -> Natural:
         Statistics, with a leading axis of steps.
     """
     mean, covariance = law.states
-    n, m = mean.shape[-1], actions.shape[-1]
+    m = actions.shape[-1]
     x, later = inputs_of(mean[:-1], actions), mean[1:]
     room = ((0, 0), (0, 0), (0, m + 1))
     spread = jnp.pad(covariance[:-1], ((0, 0), (0, m + 1), (0, m + 1)))

@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Int, PRNGKeyArray
 
 from rlsuite.algorithms.solar import model
 from rlsuite.algorithms.solar.config import Config
-from rlsuite.algorithms.solar.model import Cost, Episodes, Networks, Params, Parts
+from rlsuite.algorithms.solar.model import Cost, Episodes, Networks, Params, Parts, to_light
+from rlsuite.nets.sights import principal_components
 from rlsuite.ops import mniw
 from rlsuite.ops.mniw import Expected, Natural
 
@@ -47,15 +48,34 @@ def start_learning(
         jnp.mean(shown.costs),
         jnp.log(jnp.std(shown.costs)),
     )
+    encoder = networks.encoder.init(of_encoder, image)
+    if config.representation == "components":
+        encoder = principal_components(to_light(shown.images), n)
     params = Params(
-        networks.encoder.init(of_encoder, image),
+        encoder,
         networks.decoder.init(of_decoder, jnp.zeros(n)),
         cost,
         jnp.zeros(n),
         jnp.zeros(n),
     )
-    known = mniw.to_natural(mniw.prior(n, m + 1))
+    known = prior(config, m)
     return Learner(params, transformation.init(params), known, jnp.int32(0))
+
+
+def prior(config: Config, actions: int) -> Natural:
+    """What is known of (F, Σ) in advance.
+
+    Args:
+        config: Of which ``size``, ``timed`` and ``length`` count.
+        actions: m.
+
+    Returns:
+        η_0, of each step if the model has such.
+    """
+    one = mniw.to_natural(mniw.prior(config.size, actions + 1))
+    if not config.timed:
+        return one
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (config.length, *x.shape)), one)
 
 
 def learn(
@@ -117,21 +137,19 @@ def update(
     """
     keys = jax.random.split(key, len(batch.costs))
     known = mniw.expected(mniw.to_moments(learner.known))
-    beta = 1 + (config.temper - 1) * jnp.exp(-learner.updates / config.temper_updates)
 
     def loss(params: Params, known: Expected) -> tuple[Array, tuple[Parts, Natural]]:
         def one(key: PRNGKeyArray, episode: Episodes) -> tuple[Parts, Natural]:
             return model.bound(networks, params, known, key, episode, config)
 
         parts, told = jax.tree.map(lambda x: jnp.mean(x, axis=0), jax.vmap(one)(keys, batch))
-        bound = config.picture_weight * parts.pictures + parts.costs - beta * parts.divergence
-        return -bound, (parts, told)
+        return parts.divergence - parts.pictures - parts.costs, (parts, told)
 
     wanted = (0, 1) if config.full else (0,)
     slopes, (parts, told) = jax.grad(loss, wanted, has_aux=True)(learner.params, known)
     if config.full:
-        # t is linear in E, with the factors of mniw's table; the bound was weighted by β.
-        slope = jax.tree.map(lambda x: -x / beta, slopes[1])
+        # The bound is linear in E t, and ``Expected`` holds these without the factors of t.
+        slope = jax.tree.map(jnp.negative, slopes[1])
         told = Natural(
             -2 * slope.precision,
             slope.precision_map,
@@ -139,7 +157,10 @@ def update(
             -2 * slope.log_determinant,
         )
     change, optimizer = transformation.update(slopes[0], learner.optimizer, learner.params)
-    prior = mniw.to_natural(mniw.prior(config.size, batch.actions.shape[-1] + 1))
-    after = mniw.natural_step(learner.known, prior, told, config.natural_rate, have.astype(float))
+    before = prior(config, batch.actions.shape[-1])
+    weight = have.astype(batch.costs.dtype)
+    after = mniw.natural_step(learner.known, before, told, config.natural_rate, weight)
     params = optax.apply_updates(learner.params, change)
+    if config.representation == "components":
+        params = learner.params
     return Learner(params, optimizer, after, learner.updates + 1), parts

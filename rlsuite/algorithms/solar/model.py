@@ -23,14 +23,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 from rlsuite.algorithms.solar import inference
 from rlsuite.algorithms.solar.config import Config
 from rlsuite.nets.network import Network
 from rlsuite.nets.sights import Likelihood, log_likelihood
-from rlsuite.ops import gaussian, mniw
-from rlsuite.ops.gaussian import Moments, Potential
+from rlsuite.ops import gaussian
+from rlsuite.ops.gaussian import Moments, Potential, Smoothed
 from rlsuite.ops.lqr import Quadratic
 from rlsuite.ops.mniw import Expected, Natural
 
@@ -152,6 +152,32 @@ def potentials(
     return gaussian.diagonal(mean, jnp.exp(-log_precision))
 
 
+def seen(networks: Networks, params: Params, images: Any) -> Potential:
+    """What bytes tell of their states; see ``potentials``."""
+    return potentials(networks, params, to_light(images))
+
+
+def smoothed(
+    networks: Networks, params: Params, known: Expected, episode: Episodes, config: Config
+) -> Smoothed:
+    """The states of an episode, by the model.
+
+    Args:
+        networks: Encoder and decoder.
+        params: Parameters.
+        known: Expected statistics of q(F, Σ).
+        episode: One.
+        config: Of which ``representation`` counts.
+
+    Returns:
+        Their law.
+    """
+    told = seen(networks, params, episode.images)
+    if config.representation != "structured":
+        return inference.alone(told)
+    return inference.smoothed(inference.chain(first_state(params), known, episode.actions), told)
+
+
 def bound(
     networks: Networks,
     params: Params,
@@ -168,28 +194,43 @@ def bound(
         known: Expected statistics of q(F, Σ).
         key: Key.
         episode: One.
-        config: Of which ``full`` says whether q(s) is differentiated as a function of q(F, Σ), and
-            ``pictures`` how many pictures are decoded.
+        config: Of which ``full`` says whether q(s) is differentiated as a function of q(F, Σ),
+            ``timed`` whether statistics are those of each step, and ``pictures`` how many pictures
+            are decoded.
 
     Returns:
-        (parts, statistics of all steps).
+        (parts, statistics).
     """
     of_path, of_pictures = jax.random.split(key)
-    images = episode.images.astype(jnp.float32) / 255
-    seen = potentials(networks, params, images)
-    held = known if config.full else jax.lax.stop_gradient(known)
-    along = inference.chain(first_state(params), held, episode.actions)
-    found = inference.infer(of_path, along, seen)
-    told = inference.step_statistics(found.smoothed, episode.actions)
-    total = jax.tree.map(lambda x: jnp.sum(x, axis=0), told)
-    some = jax.random.choice(of_pictures, len(images), (min(config.pictures, len(images)),), False)
+    told = seen(networks, params, episode.images)
+    if config.representation == "structured":
+        held = known if config.full else jax.lax.stop_gradient(known)
+        along = inference.chain(first_state(params), held, episode.actions)
+        found = inference.infer(of_path, along, told)
+    else:
+        found = inference.infer_alone(of_path, told)
+    counted = inference.step_statistics(found.smoothed, episode.actions)
+    if not config.timed:
+        counted = jax.tree.map(lambda x: jnp.sum(x, axis=0), counted)
+    count = len(episode.images)
+    some = jax.random.choice(of_pictures, count, (min(config.pictures, count),), replace=False)
     logits = networks.decoder.apply(params.decoder, found.path[some])
-    drawn = jax.vmap(lambda x, o: log_likelihood(networks.likelihood, x, o))(logits, images[some])
-    error = (episode.costs - _expected_cost(params.cost, found, episode.actions)) / jnp.exp(
-        params.cost.log_deviation
-    )
+    shown = to_light(episode.images[some])
+    drawn = jax.vmap(lambda x, o: log_likelihood(networks.likelihood, x, o))(logits, shown)
+    deviation = jnp.exp(params.cost.log_deviation)
+    error = (episode.costs - _expected_cost(params.cost, found, episode.actions)) / deviation
     costs = -jnp.square(error) / 2 - params.cost.log_deviation - jnp.log(2 * jnp.pi) / 2
-    return Parts(len(images) * jnp.mean(drawn), jnp.sum(costs), found.divergence), total
+    return Parts(count * jnp.mean(drawn), jnp.sum(costs), found.divergence), counted
+
+
+def to_bytes(image: Float[Array, "*picture"]) -> UInt8[Array, "*picture"]:
+    """Shares of light as bytes, a quarter of the memory."""
+    return jnp.round(255 * image).astype(jnp.uint8)
+
+
+def to_light(image: UInt8[Array, "*picture"]) -> Float[Array, "*picture"]:
+    """Bytes as shares of light."""
+    return image.astype(jnp.float32) / 255
 
 
 def _expected_cost(

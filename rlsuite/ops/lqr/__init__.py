@@ -9,7 +9,8 @@ of arrays, to be vmapped over batches of problems: ``solve`` (finite horizon, st
 parallel over time, with or without entropy), ``stationary`` (no end, with or without a discount),
 ``law`` and ``expected_cost`` (what a policy brings about), ``kalman`` and ``lqg`` (a state seen
 through noise), ``ilqr`` (any smooth dynamics and costs), ``constrained`` (the best policy within a
-divergence of another one). No matrix of up to 16 rows passes through LAPACK.
+divergence of another one), ``fit_quadratic`` (a cost from what was paid). No matrix of up to 16
+rows passes through LAPACK, but for the eigenvalues in ``fit_quadratic``.
 
 References:
     Bertsekas: Dynamic programming and optimal control. 4th ed., vol. 1, 2017.
@@ -38,6 +39,7 @@ from rlsuite.ops.lqr.problem import (
     Quadratic,
     evaluate,
 )
+from rlsuite.ops.lqr.regression import fit_quadratic
 from rlsuite.ops.lqr.riccati import Solution, solve
 from rlsuite.ops.lqr.trust_region import Constrained, constrained
 
@@ -61,6 +63,7 @@ __all__ = [
     "entropy",
     "evaluate",
     "expected_cost",
+    "fit_quadratic",
     "ilqr",
     "kalman",
     "law",
