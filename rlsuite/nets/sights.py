@@ -80,8 +80,10 @@ class SpatialSoftmax(nn.Module):
     """Where each channel's features are, from −1 to 1, and how bright they are."""
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*batch h w c"]) -> Float[Array, "*batch c2"]:
-        """Find them."""
+    def __call__(
+        self, x: Float[Array, "*batch h w c"]
+    ) -> tuple[Float[Array, "*batch c2"], Float[Array, "*batch c"]]:
+        """Find them: (places, features there)."""
         height, width = x.shape[-3:-1]
         sharpness = jnp.exp(self.param("log_sharpness", nn.initializers.constant(3.0), ()))
         flat = x.reshape(*x.shape[:-3], height * width, x.shape[-1])
@@ -91,7 +93,7 @@ class SpatialSoftmax(nn.Module):
         )
         places = jnp.stack([right.ravel(), down.ravel()], axis=-1)
         found = jnp.einsum("...pc,pd->...cd", share, places)
-        return found.reshape(*found.shape[:-2], -1)
+        return found.reshape(*found.shape[:-2], -1), jnp.sum(share * flat, axis=-2)
 
 
 class PlacesEncoder(nn.Module):
@@ -113,8 +115,10 @@ class PlacesEncoder(nn.Module):
     ) -> tuple[Float[Array, "*batch n"], Float[Array, "*batch n"]]:
         """Means and log precisions of potentials."""
         x = nn.relu(Convolution(self.channels[0], self.window, 2)(images))
-        places = SpatialSoftmax()(nn.Dense(self.channels[1])(x))
-        told = nn.Dense(self.size, name="log_precision")(nn.relu(nn.Dense(32)(places)))
+        places, there = SpatialSoftmax()(nn.Dense(self.channels[1])(x))
+        # Nothing is anywhere if it is not in the picture: how bright it is says how sure to be.
+        known = nn.relu(nn.Dense(32)(jnp.concatenate([places, there], axis=-1)))
+        told = nn.Dense(self.size, name="log_precision")(known)
         return nn.Dense(self.size, name="mean")(places), told
 
 

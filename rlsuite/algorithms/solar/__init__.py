@@ -30,12 +30,20 @@ from rlsuite.algorithms.solar.inference import (
     Inferred,
     alone,
     chain,
+    expected_value,
     infer,
     infer_alone,
+    inputs_of,
     smoothed,
     step_statistics,
 )
-from rlsuite.algorithms.solar.learning import Learner, learn, start_learning, update
+from rlsuite.algorithms.solar.learning import (
+    Learner,
+    learn,
+    learning_prior,
+    start_learning,
+    update,
+)
 from rlsuite.algorithms.solar.local import (
     Local,
     fit,
@@ -55,6 +63,7 @@ from rlsuite.algorithms.solar.model import (
     first_state,
     potentials,
     quadratic,
+    states_of,
 )
 
 __all__ = [
@@ -79,6 +88,7 @@ __all__ = [
     "chain",
     "collect",
     "default_networks",
+    "expected_value",
     "first_belief",
     "first_state",
     "fit",
@@ -86,7 +96,9 @@ __all__ = [
     "improved",
     "infer",
     "infer_alone",
+    "inputs_of",
     "learn",
+    "learning_prior",
     "make",
     "mean_dynamics",
     "potentials",
@@ -95,6 +107,7 @@ __all__ = [
     "respond",
     "smoothed",
     "start_learning",
+    "states_of",
     "step_statistics",
     "update",
     "weakened",

@@ -133,7 +133,9 @@ def make(problem: Control, config: Config, *, networks: Networks | None = None) 
         latest = (count - 1 - jnp.arange(number)) % config.capacity
         some = jax.tree.map(lambda x: x[latest], episodes)
         known = mniw.expected(mniw.to_moments(learner.known))
-        found = jax.vmap(lambda one: model.smoothed(nets, learner.params, known, one, config))(some)
+        found = jax.vmap(lambda one: model.states_of(nets, learner.params, known, one, config))(
+            some
+        )
         there = (jnp.arange(number) < count).astype(some.costs.dtype)
         return locally.fitted_cost(found, some.actions, some.costs, there)
 

@@ -58,11 +58,11 @@ def start_learning(
         jnp.zeros(n),
         jnp.zeros(n),
     )
-    known = prior(config, m)
+    known = learning_prior(config, m)
     return Learner(params, transformation.init(params), known, jnp.int32(0))
 
 
-def prior(config: Config, actions: int) -> Natural:
+def learning_prior(config: Config, actions: int) -> Natural:
     """What is known of (F, Σ) in advance.
 
     Args:
@@ -157,7 +157,7 @@ def update(
             -2 * slope.log_determinant,
         )
     change, optimizer = transformation.update(slopes[0], learner.optimizer, learner.params)
-    before = prior(config, batch.actions.shape[-1])
+    before = learning_prior(config, batch.actions.shape[-1])
     weight = have.astype(batch.costs.dtype)
     after = mniw.natural_step(learner.known, before, told, config.natural_rate, weight)
     params = optax.apply_updates(learner.params, change)

@@ -3,7 +3,7 @@ r"""From local dynamics to a policy, and from a policy to episodes.
 The last episodes' states and the dynamics of each step are inferred together, with q(F, Σ) of the
 whole model as the prior of all steps, worth so many pairs (empirical Bayes):
 
-    q(s) given q(F_t, Σ_t),   then   q(F_t, Σ_t) ∝ p(F, Σ) exp Σ_episodes E log N(s_{t+1}; F x_t, Σ),
+    q(s) given q(F_t, Σ_t),  then  q(F_t, Σ_t) ∝ p(F, Σ) exp Σ_episodes E log N(s_{t+1}; F x_t, Σ),
 
 by turns; each raises the bound of the evidence. The policy then is the best within a divergence of
 the last one under the mean dynamics and E[Σ_t], with the learned cost (``lqr.constrained``).

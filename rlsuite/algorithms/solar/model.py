@@ -157,7 +157,7 @@ def seen(networks: Networks, params: Params, images: Any) -> Potential:
     return potentials(networks, params, to_light(images))
 
 
-def smoothed(
+def states_of(
     networks: Networks, params: Params, known: Expected, episode: Episodes, config: Config
 ) -> Smoothed:
     """The states of an episode, by the model.
