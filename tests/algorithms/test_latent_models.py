@@ -1,0 +1,427 @@
+"""Latent models against exact evidence, moments and derivatives in double precision."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rlsuite.algorithms import latent_models as lm
+from rlsuite.algorithms.solar.model import Cost, Episodes
+from rlsuite.nets import Network
+from rlsuite.ops import gaussian, mniw
+from rlsuite.ops.gaussian import Moments, information
+
+F = np.asarray([[0.9, 0.2, 0.0, 0.0], [-0.1, 0.8, 0.5, 0.0]])
+NOISE = np.asarray([[0.1, 0.02], [0.02, 0.05]])
+SEEN = 0.3  # deviation of what is seen of a state
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(autouse=True)
+def exact():
+    with jax.enable_x64(True):
+        yield
+
+
+def as_they_are(variance):
+    """An encoder that says what is seen, and of what variance."""
+    return Network(
+        lambda key, x: (), lambda params, x: (x, jnp.broadcast_to(-jnp.log(variance), x.shape))
+    )
+
+
+SHOWS = Network(lambda key, x: (), lambda params, x: x)
+
+
+def model(transition, variance=SEEN**2):
+    return lm.LatentModel(as_they_are(variance), SHOWS, lm.normal(SEEN), transition, 2)
+
+
+def params(theta):
+    cost = Cost(0.3 * jnp.eye(3), jnp.ones(3), jnp.ones(()), jnp.zeros(()))
+    return lm.LatentParams((), (), cost, jnp.zeros(2), jnp.zeros(2), theta)
+
+
+def known(linear=None):
+    """θ of the linear transition."""
+    root = np.linalg.cholesky(NOISE)
+    return lm.LinearParams(
+        jnp.asarray(F), jnp.log(jnp.asarray(np.diag(root))), jnp.asarray(np.tril(root, -1))
+    )
+
+
+def certain():
+    """q(F, Σ) that knows them."""
+    many = 1e20
+    return mniw.to_natural(
+        mniw.MNIW(many * jnp.asarray(NOISE), jnp.asarray(many), jnp.asarray(F), jnp.eye(4) / many)
+    )
+
+
+def every_step(steps):
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (steps, *x.shape)), certain())
+
+
+LINEAR = {
+    "linear": (lm.linear(2, 1), known),
+    "mniw": (lm.mniw(2, 1), certain),
+    "mniw-steps": (lm.mniw(2, 1, steps=11), functools.partial(every_step, 11)),
+}
+
+
+def episode(steps=11, costs=None):
+    time = np.arange(steps + 1)
+    images = np.stack([np.cos(0.3 * time), np.sin(0.5 * time)], axis=1)
+    actions = np.sin(0.7 * time[:-1])[:, None]
+    return Episodes(jnp.asarray(images), jnp.asarray(actions), costs)
+
+
+def exact_chain(given):
+    return gaussian.time_invariant(
+        Moments(jnp.zeros(2), jnp.eye(2)),
+        jnp.asarray(F[:, :2]),
+        jnp.asarray(NOISE),
+        given.actions * jnp.asarray(F[:, 2]),
+    )
+
+
+@jax.jit
+def exact_filter(given):
+    """By Kalman's, of what is seen."""
+    told = gaussian.diagonal(given.images, jnp.full(given.images.shape, SEEN**2))
+    return gaussian.filter(exact_chain(given), told)
+
+
+def exact_evidence(given):
+    return exact_filter(given._replace(costs=None)).log_evidence
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_bounds_with_exact_potentials_are_the_evidence(name):
+    transition, theta = LINEAR[name]
+    found = jax.jit(lambda p, e: lm.bounds(KEY, model(transition), p, e, 4))(
+        params(theta()), episode()
+    )
+    np.testing.assert_allclose(found, np.full(2, exact_evidence(episode())), rtol=1e-9)
+
+
+def test_bounds_are_the_evidence_of_an_oracle_that_was_computed_elsewhere():
+    """Potentials are not the same at all times there, so they are encoded from time."""
+    time = np.arange(12)
+    mean = np.stack([np.cos(0.3 * time), np.sin(0.5 * time)], axis=1)
+    variance = np.stack([0.2 + 0.1 * (3 * time % 5), 0.3 + 0.1 * (2 * time % 4)], axis=1)
+    seen = jnp.asarray(np.concatenate([mean, variance], axis=1))
+    encoder = Network(lambda key, x: (), lambda params, x: (x[..., :2], -jnp.log(x[..., 2:])))
+
+    def log_density(state, image):
+        squares = jnp.square(image[:2] - state) / image[2:]
+        return -jnp.sum(squares + jnp.log(2 * jnp.pi * image[2:])) / 2
+
+    emission = lm.Emission(log_density, lambda x: x)
+    latent = lm.LatentModel(encoder, SHOWS, emission, lm.linear(2, 1), 2)
+    given = Episodes(seen, jnp.asarray(np.sin(0.7 * time[:-1]))[:, None], None)
+    found = jax.jit(lambda p: lm.bounds(KEY, latent, p, given, 2))(params(known()))
+    np.testing.assert_allclose(found, np.full(2, -19.907659267475), rtol=1e-11)
+
+
+def test_the_importance_weighted_bound_rises_from_the_elbo_to_the_evidence():
+    """With potentials that are too sure, and with inference step by step."""
+    given = episode(5)
+    truth = exact_evidence(given)
+    for variance, how in ((0.5 * SEEN**2, "smoothed"), (SEEN**2, "steps")):
+        latent = model(lm.linear(2, 1), variance)
+        weigh = jax.jit(functools.partial(lm.log_weights, model=latent, samples=20_000, how=how))
+        weights = np.asarray(weigh(KEY, params=params(known()), episode=given))
+        bound = [
+            np.mean(jax.nn.logsumexp(weights.reshape(-1, k), axis=1)) - np.log(k)
+            for k in (1, 10, 20_000)
+        ]
+        assert bound[0] < bound[1] < bound[2] + 1e-9
+        assert truth - bound[0] > 0.1
+        np.testing.assert_allclose(bound[2], truth, atol=0.03)
+
+
+@pytest.mark.parametrize("how", ["smoothed", "steps"])
+def test_a_path_is_drawn_from_the_law_that_it_says(how):
+    """Σ log ratio + log q = log p, and divergences are means of log ratios."""
+    given, transition = episode(3), lm.linear(2, 1)
+    latent, start = model(transition, 3.0), Moments(jnp.zeros(2), jnp.eye(2))
+    seen = lm.potentials(latent, params(known()), given.images)
+    infer = functools.partial(
+        lm.infer,
+        transition=transition,
+        params=known(),
+        start=start,
+        potentials=seen,
+        actions=given.actions,
+        how=how,
+    )
+    paths = jax.jit(jax.vmap(infer))(jax.random.split(KEY, 20_000))
+    error = 4 * np.std(paths.log_ratio) / np.sqrt(20_000)
+    np.testing.assert_allclose(-np.mean(paths.log_ratio), np.mean(paths.divergence), atol=error)
+    # E_q[p/q] = 1 says that both are normalised.
+    np.testing.assert_allclose(np.mean(np.exp(paths.log_ratio)), 1, atol=0.05)
+    if how == "smoothed":
+        wanted = gaussian.smooth(exact_chain(given), seen).states
+        np.testing.assert_allclose(paths.law.states.mean[0], wanted.mean, atol=1e-12)
+        np.testing.assert_allclose(np.mean(paths.states, axis=0), wanted.mean, atol=0.02)
+
+
+def test_the_training_bound_is_the_evidence_on_average():
+    costs = jnp.asarray(np.cos(np.arange(5.0)))
+    given, latent, theta = episode(5, costs), model(lm.mniw(2, 1)), params(certain())
+
+    def one(key):
+        few = lm.evidence_bound(key, latent, theta, given, pictures=2)[0]
+        return lm.evidence_bound(key, latent, theta, given)[0], few.pictures
+
+    parts, few = jax.jit(jax.vmap(one))(jax.random.split(KEY, 5000))
+    shown = np.asarray(parts.pictures - parts.divergence)
+    error = 4 * np.std(shown) / np.sqrt(5000)
+    np.testing.assert_allclose(np.mean(shown), exact_evidence(episode(5)), atol=error)
+    error = 4 * np.std(few) / np.sqrt(5000)
+    np.testing.assert_allclose(np.mean(few), np.mean(parts.pictures), atol=error)
+
+
+def test_costs_are_normal_about_a_quadratic_function():
+    costs = np.cos(np.arange(5.0))
+    given = episode(5, jnp.asarray(costs))
+    x = np.concatenate([given.images[:-1], given.actions], axis=1)
+    wanted = 0.045 * np.sum(x**2, axis=1) + np.sum(x, axis=1) + 1
+    found = lm.log_paid(params(None), given.images[:-1], given)
+    wanted = -0.5 * (costs - wanted) ** 2 - 0.5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+def test_natural_steps_of_full_size_never_lower_the_bound():
+    """EM between q(s) and q(F, Σ), on one batch of all episodes."""
+    transition, rng = lm.mniw(2, 1), np.random.default_rng(0)
+    latent = model(transition)
+    images = np.cumsum(rng.normal(size=(6, 9, 2)), axis=1)
+    given = Episodes(jnp.asarray(images), jnp.asarray(rng.normal(size=(6, 8, 1))), None)
+    learn = transition.conjugate
+
+    @jax.jit
+    def step(q):
+        def one(images, actions):
+            seen = lm.potentials(latent, params(q), images)
+            start = Moments(jnp.zeros(2), jnp.eye(2))
+            path = lm.expected_path(KEY, transition, q, start, seen, actions)
+            return path.law.log_evidence, path.law
+
+        value, laws = jax.vmap(one)(given.images, given.actions)
+        total = jnp.sum(value) - learn.divergence(q)
+        return learn.update(q, laws, given.actions, 1.0, jnp.asarray(6.0)), total
+
+    q, totals = transition.init(KEY), []
+    for _ in range(8):
+        q, total = step(q)
+        totals.append(float(total))
+    assert np.all(np.diff(totals) > -1e-9)
+    assert totals[-1] - totals[0] > 1
+    drawn = learn.draw(KEY, q)
+    assert drawn.matrix.shape == (2, 4)
+    np.testing.assert_allclose(learn.mean(q).matrix, mniw.to_moments(q).mean)
+
+
+ANY = {
+    "linear": lm.linear(2, 1),
+    "mniw-steps": lm.mniw(2, 1, steps=4),
+    "e2c": lm.e2c(2, 1, hidden_sizes=(5,)),
+    "full": lm.full(2, 1, hidden_sizes=(5,)),
+    "dvbf": lm.dvbf(2, 1, bases=3, hidden_sizes=(5,)),
+    "rssm": lm.rssm(2, 1, memory=3, hidden_sizes=(5,)),
+}
+
+
+@functools.cache
+def somewhere(name):
+    """θ at random, in double precision."""
+    transition = ANY[name]
+    with jax.enable_x64(True):
+        theta = jax.jit(transition.init)(KEY)
+        if transition.conjugate is not None:
+            return lm.settled(transition, theta, KEY)
+        leaves, structure = jax.tree.flatten(theta)
+        rng = np.random.default_rng(0)
+        moved = [jnp.asarray(np.asarray(x) + 0.4 * rng.normal(size=x.shape)) for x in leaves]
+        return jax.tree.unflatten(structure, moved)
+
+
+@pytest.mark.parametrize("name", ANY)
+def test_linearisations_against_finite_differences(name):
+    transition, width = ANY[name], 1e-6
+    states = jnp.asarray([[0.3, -0.7], [0.1, 0.2], [-0.4, 0.5]])
+    actions = jnp.asarray([[0.5], [-0.2], [0.9]])
+
+    @jax.jit
+    def compute(theta):
+        carry = transition.begin(theta)
+        for now, action in zip(states[:-1], actions[:-1], strict=True):
+            carry, _ = transition.step(theta, carry, now, action)
+        after, law = transition.step(theta, carry, states[-1], actions[-1])
+        x = lm.packed(states[-1], carry)
+        move = lm.mean_motion(transition, theta, carry)
+        both = jnp.concatenate([x, actions[-1]])
+
+        def differ(apart):
+            ahead, behind = (move(z[: len(x)], z[len(x) :]) for z in (both + apart, both - apart))
+            return (ahead - behind) / (2 * width)
+
+        slopes = jax.vmap(differ, out_axes=1)(width * jnp.eye(len(both)))
+        along = lm.linearize_along(transition, theta, states, actions)
+        matrices = None
+        if transition.local is not None:
+            matrices = transition.local(theta, carry, states[-1], actions[-1])[1]
+        found = jax.tree.map(lambda leaf: leaf[-1], along)
+        return found, slopes, x, lm.packed(law.mean, after), law, matrices
+
+    found, slopes, x, then, law, matrices = compute(somewhere(name))
+    n = len(x)
+    assert n == (5 if name == "rssm" else 2)
+    np.testing.assert_allclose(found.state, slopes[:, :n], atol=1e-8)
+    np.testing.assert_allclose(found.action, slopes[:, n:], atol=1e-8)
+    there = found.state @ x + found.action @ actions[-1] + found.offset
+    np.testing.assert_allclose(there, then, atol=1e-12)
+    np.testing.assert_allclose(found.noise[:2, :2], law.covariance, atol=1e-14)
+    assert np.all(found.noise[2:] == 0)
+    assert np.all(np.linalg.eigvalsh(law.covariance) > 0)
+    if matrices is not None:
+        mean = matrices.state @ states[-1] + matrices.action @ actions[-1] + matrices.offset
+        np.testing.assert_allclose(mean, law.mean, atol=1e-12)
+    if transition.linear:
+        np.testing.assert_allclose(found.state, matrices.state, atol=1e-14)
+
+
+def test_the_matrices_are_those_of_the_papers():
+    state, action = jnp.asarray([0.3, -0.7]), jnp.asarray([0.5])
+    theta = somewhere("e2c")
+    outputs = 0.1 * np.asarray(_perceptron(theta.network, state))
+    _, found = ANY["e2c"].local(theta, (), state, action)
+    np.testing.assert_allclose(found.state, np.eye(2) + np.outer(outputs[:2], outputs[2:4]))
+    np.testing.assert_allclose(found.offset, outputs[4:6])
+    np.testing.assert_allclose(found.action[:, 0], outputs[6:])
+    theta = somewhere("dvbf")
+    weights = jax.nn.softmax(_perceptron(theta.network, jnp.asarray([0.3, -0.7, 0.5])))
+    _, found = ANY["dvbf"].local(theta, (), state, action)
+    np.testing.assert_allclose(
+        found.state, sum(w * a for w, a in zip(weights, theta.state, strict=True))
+    )
+    np.testing.assert_allclose(
+        found.action, sum(w * b for w, b in zip(weights, theta.action, strict=True))
+    )
+    scale = weights @ jnp.exp(theta.log_deviation)
+    np.testing.assert_allclose(found.noise, np.diag(scale**2))
+
+
+def _perceptron(params, x):
+    layers = [params["params"][name] for name in sorted(params["params"])]
+    hidden = jax.nn.relu(x @ layers[0]["kernel"] + layers[0]["bias"])
+    return hidden @ layers[1]["kernel"] + layers[1]["bias"]
+
+
+def test_embed_to_controls_objective_is_that_of_its_equations():
+    given, latent = episode(3), model(lm.linear(2, 1), 0.2)
+    objective = jax.jit(
+        jax.vmap(lambda key: lm.e2c_objective(key, latent, params(known()), given, consistency=0.7))
+    )
+    parts = objective(jax.random.split(KEY, 4000))
+    A, B = F[:, :2], F[:, 2:3]
+    apart, shown = 0.0, 0.0
+    for t in range(3):
+        now, later = np.asarray(given.images[t]), np.asarray(given.images[t + 1])
+        law = Moments(jnp.asarray(now), 0.2 * jnp.eye(2))
+        ahead = Moments(
+            jnp.asarray(A @ now + B @ np.asarray(given.actions[t])),
+            jnp.asarray(0.2 * A @ A.T + NOISE),
+        )
+        next_law = Moments(jnp.asarray(later), 0.2 * jnp.eye(2))
+        apart += information.divergence(law, Moments(jnp.zeros(2), jnp.eye(2)))
+        apart += 0.7 * information.divergence(ahead, next_law)
+        for where, mean, spread in (
+            (now, now, 0.2 * np.eye(2)),
+            (later, ahead.mean, ahead.covariance),
+        ):
+            squares = np.sum((where - np.asarray(mean)) ** 2) + np.trace(spread)
+            shown -= squares / (2 * SEEN**2) + 2 * np.log(SEEN) + np.log(2 * np.pi)
+    np.testing.assert_allclose(parts.divergence, np.full(4000, apart), rtol=1e-10)
+    error = 4 * np.std(parts.pictures) / np.sqrt(4000)
+    np.testing.assert_allclose(np.mean(parts.pictures), shown, atol=error)
+
+
+def test_filtering_is_kalmans_where_the_transition_is_linear():
+    given = episode()
+    wanted = exact_filter(given).updated
+    for transition, theta in LINEAR.values():
+        theta = lm.settled(transition, theta())
+        run = jax.jit(functools.partial(lm.filter_states, KEY, model(transition)))
+        found = run(params(None), theta, given.images, given.actions).law
+        np.testing.assert_allclose(found.mean, wanted.mean, atol=1e-9)
+        np.testing.assert_allclose(found.covariance, wanted.covariance, atol=1e-9)
+
+
+def test_particles_of_a_filter_have_the_laws_of_paths_step_by_step():
+    given, transition = episode(4), lm.linear(2, 1)._replace(linear=False)
+    latent, keys = model(transition), jax.random.split(KEY, 20_000)
+    seen = lm.potentials(latent, params(None), given.images)
+    start = Moments(jnp.zeros(2), jnp.eye(2))
+
+    def both(key):
+        told = lm.filter_states(key, latent, params(None), known(), given.images, given.actions)
+        path = lm.path_by_steps(key, transition, known(), start, seen, given.actions)
+        return told.law, path.states
+
+    found, paths = jax.jit(jax.vmap(both))(keys)
+    np.testing.assert_allclose(np.mean(found.mean, axis=0), np.mean(paths, axis=0), atol=0.01)
+    spread = np.var(found.mean, axis=0) + np.mean(
+        np.diagonal(found.covariance, axis1=2, axis2=3), 0
+    )
+    np.testing.assert_allclose(spread, np.var(paths, axis=0), rtol=0.05)
+
+
+def test_predictions_have_the_moments_and_likelihoods_of_kalmans():
+    given, transition, horizon = episode(6), lm.linear(2, 1), 3
+    latent = model(transition)
+    updated = exact_filter(given).updated
+    laws = []  # of the state at each distance, for each beginning
+    for begin in range(4):
+        mean, covariance = np.asarray(updated.mean[begin]), np.asarray(updated.covariance[begin])
+        for step in range(horizon):
+            mean = F[:, :2] @ mean + F[:, 2] * given.actions[begin + step, 0]
+            covariance = F[:, :2] @ covariance @ F[:, :2].T + NOISE
+            laws.append((mean, covariance))
+    belief = lm.Belief((), jax.tree.map(lambda x: x[0], updated))
+    paths = jax.jit(
+        jax.vmap(lambda key: lm.predict(key, transition, known(), belief, given.actions[:horizon]))
+    )(jax.random.split(KEY, 40_000))
+    for step in range(horizon):
+        mean, covariance = laws[step]
+        np.testing.assert_allclose(np.mean(paths[:, step], axis=0), mean, atol=0.01)
+        np.testing.assert_allclose(np.cov(paths[:, step].T), covariance, atol=0.01)
+    nll = np.zeros(horizon)
+    for number, (mean, covariance) in enumerate(laws):
+        begin, step = divmod(number, horizon)
+        spread = covariance + SEEN**2 * np.eye(2)
+        error = np.asarray(given.images[begin + step + 1]) - mean
+        squares = error @ np.linalg.solve(spread, error) + np.linalg.slogdet(2 * np.pi * spread)[1]
+        nll[step] += squares / 2 / 4
+    run = jax.jit(lambda p: lm.prediction_nll(KEY, latent, p, given, horizon, 5000))
+    np.testing.assert_allclose(run(params(known())), nll, atol=0.05)
+    with pytest.raises(ValueError, match="horizon is 7"):
+        lm.prediction_nll(KEY, latent, params(known()), given, 7, 2)
+
+
+def test_what_does_not_fit_is_refused():
+    start = Moments(jnp.zeros(2), jnp.eye(2))
+    with pytest.raises(ValueError, match="not linear"):
+        lm.chain_of(ANY["e2c"], somewhere("e2c"), start, jnp.zeros((2, 1)))
+    with pytest.raises(ValueError, match="no matrices"):
+        lm.e2c_objective(KEY, model(ANY["rssm"]), params(somewhere("rssm")), episode(3))
+    with pytest.raises(ValueError, match="not conjugate"):
+        lm.expected_path(
+            KEY, ANY["linear"], known(), start, gaussian.flat((3, 2)), jnp.zeros((2, 1))
+        )
+    with pytest.raises(ValueError, match="bases is 0"):
+        lm.dvbf(2, 1, bases=0)
