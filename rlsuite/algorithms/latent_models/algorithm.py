@@ -165,15 +165,12 @@ def make(
         ValueError: If episodes do not fit together, or are shorter than ``horizon``.
 
     Example:
-        >>> from rlsuite.core import run
-        >>> moves = jax.random.uniform(jax.random.key(0), (20, 6, 1), minval=-1.0)
-        >>> seen = jnp.pad(jnp.cumsum(moves, axis=1), ((0, 0), (1, 0), (0, 0)))
-        >>> shown = Episodes(seen, moves, seen[:, 1:, 0] ** 2)
-        >>> problem = Recorded(shown, shown)
-        >>> settings = Config(size=2, horizon=3, evaluation_episodes=2)
-        >>> result = run(make, problem, settings, jax.random.key(1), 20, progress=False)
-        >>> bool(result.metrics.pictures[-1] > result.metrics.pictures[0])
-        True
+        >>> pictures = jnp.zeros((20, 31, 16, 16, 1), jnp.uint8)
+        >>> shown = Episodes(pictures, jnp.zeros((20, 30, 2)), jnp.zeros((20, 30)))
+        >>> algorithm = make(Recorded(shown, shown), Config(transition="e2c", size=3))
+        >>> state = jax.eval_shape(algorithm.init, jax.random.key(0))
+        >>> state.params.transition.log_deviation.shape
+        (3,)
     """
     _check(problem, config)
     latent = default_model(problem, config) if model is None else model
