@@ -87,23 +87,26 @@ def trained(name, num_steps, **changes):
 
     state, metrics = train(problem(costs=False))
     assert np.all(np.isfinite(metrics.pictures - metrics.divergence))
-    return transition, lm.settled(transition, state.params.transition), metrics
+    return transition, state.params.transition
 
 
 # How far A, B and the noise are from the true ones at most. Inference step by step does not know
-# what comes later: it takes noise for greater than it is.
+# what comes later: it takes noise for greater than it is. Embed to control's own objective takes
+# what pictures leave open for noise.
 LEARNED = {
-    "linear": (0.08, 0.04),
-    "full": (0.15, 0.15),
-    "dvbf": (0.15, 0.25),
+    "linear": ("elbo", 0.08, 0.04),
+    "dvbf": ("elbo", 0.15, 0.25),
+    "e2c": ("e2c", 0.25, 0.25),
+    "full": ("e2c", 0.25, 0.25),
 }
 
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_the_true_system_is_learned(name):
-    transition, theta, _ = trained(name, 400)
-    found = lm.linearize(transition, theta, (), jnp.asarray([0.2, -0.2]), jnp.asarray([0.1]))
-    of_matrices, of_noise = LEARNED[name]
+    objective, of_matrices, of_noise = LEARNED[name]
+    transition, theta = trained(name, 400, objective=objective)
+    linearize = jax.jit(functools.partial(lm.linearize, transition))
+    found = linearize(theta, (), jnp.asarray([0.2, -0.2]), jnp.asarray([0.1]))
     np.testing.assert_allclose(found.state, A, atol=of_matrices)
     np.testing.assert_allclose(found.action, B, atol=of_matrices)
     np.testing.assert_allclose(found.noise, NOISE, atol=of_noise)
@@ -111,7 +114,7 @@ def test_the_true_system_is_learned(name):
 
 def test_a_recurrent_transition_predicts_the_true_system():
     """Its mean after two steps, from some states; by chance it would be their deviation, 0.7."""
-    transition, theta, _ = trained("rssm", 600)
+    transition, theta = trained("rssm", 600)
 
     def ahead(state, actions):
         carry, law = transition.step(theta, transition.begin(theta), state, actions[0])
@@ -119,18 +122,10 @@ def test_a_recurrent_transition_predicts_the_true_system():
 
     rng = np.random.default_rng(2)
     states, actions = rng.normal(size=(200, 2)), rng.uniform(-1, 1, size=(200, 2, 1))
-    found = jax.vmap(ahead)(*(jnp.asarray(x, jnp.float32) for x in (states, actions)))
+    found = jax.jit(jax.vmap(ahead))(*(jnp.asarray(x, jnp.float32) for x in (states, actions)))
     wanted = (states @ A.T + actions[:, 0] @ B.T) @ A.T + actions[:, 1] @ B.T
     assert np.sqrt(np.mean((found - wanted) ** 2)) < 0.3
     assert np.sqrt(np.mean(wanted**2)) > 0.7
-
-
-def test_embed_to_controls_own_objective_learns_the_matrices():
-    transition, theta, metrics = trained("e2c", 400, objective="e2c")
-    found = lm.linearize(transition, theta, (), jnp.asarray([0.2, -0.2]), jnp.asarray([0.1]))
-    np.testing.assert_allclose(found.state, A, atol=0.25)
-    np.testing.assert_allclose(found.action, B, atol=0.15)
-    assert np.mean(metrics.divergence[-50:]) < np.mean(metrics.divergence[:50])
 
 
 @functools.cache
@@ -196,7 +191,7 @@ def _true(steps, dtype):
 
 def _lqr_cost(steps, *, control):
     """Without noise, from (1, 1)."""
-    policy, total, x = lqr.solve(_true(steps, jnp.float32)).policy, 0.0, np.ones(2)
+    policy, total, x = jax.jit(lqr.solve)(_true(steps, jnp.float32)).policy, 0.0, np.ones(2)
     for gain in np.asarray(policy.gain):
         action = gain @ x if control else np.zeros(1)
         total += x @ x / 2 + 0.1 * action @ action
@@ -223,45 +218,38 @@ def test_a_plan_in_the_true_model_is_that_of_lqr():
         @jax.jit
         def answer(seen):
             thought = lm.first_thought(model, params, theta, 5, 1)
-            found = lm.respond(jax.random.key(0), model, params, theta, planner, thought, seen)
-            settings = dataclasses.replace(CONFIG, plan_length=5, plan_iterations=20)
-            by_draws = lm.respond(
-                jax.random.key(0), model, params, theta, lm.planner_of(settings), thought, seen
-            )
-            return found, by_draws[0]
+            return lm.respond(jax.random.key(0), model, params, theta, planner, thought, seen)
 
-        (action, thought), drawn = answer(seen)
-        policy = lqr.solve(_true(5, jnp.float64)).policy
+        action, thought = answer(seen)
+        policy = jax.jit(lqr.solve)(_true(5, jnp.float64)).policy
         mean = np.asarray(seen) / (1 + SEEN**2)
         np.testing.assert_allclose(action, policy.gain[0] @ mean, atol=1e-9)
-        np.testing.assert_allclose(drawn, action, atol=0.05)
         ahead = A @ mean + B @ np.asarray(action)
         np.testing.assert_allclose(thought.belief.law.mean, ahead, atol=1e-12)
         np.testing.assert_allclose(thought.plan[0], policy.gain[1] @ ahead, atol=1e-8)
 
 
 def test_pictures_are_seen_and_shown():
-    """The default model, of bytes; nothing is learned of so few."""
+    """The default model, of bytes."""
     rng = np.random.default_rng(0)
     images = jnp.asarray(rng.integers(0, 256, size=(4, 5, 8, 8, 1)), jnp.uint8)
     shown = Episodes(images, jnp.asarray(rng.normal(size=(4, 4, 1)), jnp.float32), None)
-    config = dataclasses.replace(CONFIG, transition="e2c", objective="e2c", pictures=2)
-    both = lm.Recorded(shown, shown)
-    algorithm, model = lm.make(both, config), lm.default_model(both, config)
+    model = lm.default_model(lm.Recorded(shown, shown), CONFIG)
 
     @jax.jit
-    def update(key):
-        start = algorithm.init(key)
-        state, metrics = algorithm.step(key, start)
-        return start, state, metrics, lm.decoded(model, state.params, jnp.zeros((3, 2)))
+    def look(key):
+        params = lm.init_params(key, model, shown)
+        seen = lm.potentials(model, params, lm.observed(images[0]))
+        states = jnp.ones((5, 2))
+        told = lm.log_shown(model, params, states, lm.observed(images[0]))
+        return seen, lm.decoded(model, params, states), told
 
-    start, state, metrics, picture = update(jax.random.key(0))
-    assert np.all(np.isfinite(metrics.pictures))
-    for before, after in zip(start.params[:2], state.params[:2], strict=True):
-        for one, other in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
-            assert np.any(one != other)
-    assert picture.shape == (3, 8, 8, 1)
-    assert np.all((picture > 0) & (picture < 1))
+    seen, picture, told = look(jax.random.key(0))
+    assert seen.shift.shape == (5, 2)
+    assert picture.shape == (5, 8, 8, 1)
+    light = np.asarray(images[0]) / 255
+    wanted = np.sum(light * np.log(picture) + (1 - light) * np.log1p(-picture), axis=(1, 2, 3))
+    np.testing.assert_allclose(told, wanted, rtol=1e-4)
 
 
 def test_what_does_not_fit_is_refused():

@@ -43,7 +43,7 @@ def best():
         ),
         lqr.Quadratic(2 * jnp.eye(2), jnp.zeros(2), jnp.zeros(())),
     )
-    policy = lqr.solve(problem).policy
+    policy = jax.jit(lqr.solve)(problem).policy
     x, actions = START, []
     for gain, offset in zip(policy.gain, policy.offset, strict=True):
         actions.append(np.asarray(gain @ x + offset))
@@ -126,11 +126,12 @@ def test_what_costs_no_number_is_never_chosen():
 
 
 def test_a_plan_that_begins_with_the_last_one_is_found_sooner():
-    few = functools.partial(planning.cross_entropy, jax.random.key(1), cost, iterations=2)
-    cold, _ = few(jnp.zeros((HORIZON, 1)), 0.05, low=-5.0, high=5.0)
+    search = functools.partial(planning.cross_entropy, cost=cost, deviation=0.05, iterations=2)
+    few = jax.jit(lambda mean: search(jax.random.key(1), mean=mean, low=-5.0, high=5.0))
+    cold, _ = few(jnp.zeros((HORIZON, 1)))
     before = jnp.concatenate([jnp.zeros((1, 1)), jnp.asarray(best())[:-1]])
     np.testing.assert_array_equal(planning.shifted(before)[:-1], best()[:-1])
-    warm, _ = few(planning.shifted(before), 0.05, low=-5.0, high=5.0)
+    warm, _ = few(planning.shifted(before))
     assert warm.cost < cold.cost
 
 
