@@ -52,6 +52,7 @@ def known():
     )
 
 
+@functools.cache
 def certain():
     """q(F, Σ) that knows them."""
     many = 1e20
@@ -215,7 +216,7 @@ def test_natural_steps_of_full_size_never_lower_the_bound():
         totals.append(float(total))
     assert np.all(np.diff(totals) > -1e-9)
     assert totals[-1] - totals[0] > 1
-    drawn = learn.draw(KEY, q)
+    drawn = jax.jit(learn.draw)(KEY, q)
     assert drawn.matrix.shape == (2, 4)
     np.testing.assert_allclose(learn.mean(q).matrix, mniw.to_moments(q).mean)
 

@@ -1,5 +1,6 @@
 """Train a latent model on recorded episodes, test it on others, and act by planning in it."""
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -29,7 +30,7 @@ from rlsuite.algorithms.solar.model import Episodes, Parts
 from rlsuite.core import Algorithm
 from rlsuite.envs.control import Timestep
 from rlsuite.nets import Network, from_linen, mlp
-from rlsuite.nets.sights import PictureDecoder, PlacesEncoder
+from rlsuite.nets.sights import PlacesEncoder
 from rlsuite.ops.gaussian import Smoothed
 
 
@@ -134,8 +135,11 @@ def default_model(problem: Recorded, config: Config) -> LatentModel:
     shape = problem.training.images.shape[2:]
     transition = transition_of(config, actions, steps)
     if len(shape) == 3:
-        seen, shown = from_linen(PlacesEncoder(config.size)), from_linen(PictureDecoder(shape))
-        return LatentModel(seen, shown, bernoulli(), transition, config.size)
+        encoder, flat = from_linen(PlacesEncoder(config.size)), mlp((128, 128), math.prod(shape))
+        decoder = Network(
+            flat.init, lambda params, s: flat.apply(params, s).reshape(*s.shape[:-1], *shape)
+        )
+        return LatentModel(encoder, decoder, bernoulli(), transition, config.size)
     both = mlp((64,), 2 * config.size)
     encoder = Network(both.init, lambda params, x: jnp.split(both.apply(params, x), 2, axis=-1))
     return LatentModel(encoder, mlp((64,), shape[0]), normal(), transition, config.size)
