@@ -32,7 +32,9 @@ from rlsuite.algorithms.latent_models.evidence import (
     bounds,
     e2c_objective,
     evidence_bound,
+    log_mean,
     log_weights,
+    path_parts,
 )
 from rlsuite.algorithms.latent_models.linearization import (
     linearize,
@@ -140,6 +142,7 @@ __all__ = [
     "linear",
     "linearize",
     "linearize_along",
+    "log_mean",
     "log_paid",
     "log_shown",
     "log_weights",
@@ -150,6 +153,7 @@ __all__ = [
     "observed",
     "packed",
     "path_by_steps",
+    "path_parts",
     "plan_cost",
     "planner_of",
     "potentials",

@@ -16,7 +16,13 @@ from rlsuite.algorithms.latent_models.control import (
     planner_of,
     respond,
 )
-from rlsuite.algorithms.latent_models.evidence import bounds, e2c_objective, evidence_bound
+from rlsuite.algorithms.latent_models.evidence import (
+    bounds,
+    e2c_objective,
+    evidence_bound,
+    log_mean,
+    path_parts,
+)
 from rlsuite.algorithms.latent_models.model import (
     LatentModel,
     LatentParams,
@@ -67,7 +73,8 @@ class Metrics(NamedTuple):
     Attributes:
         pictures: Σ log p(o | s).
         costs: Σ log p(c | s, a).
-        divergence: KL(q(s) ‖ p(s | a)), or of "e2c" both of its divergences.
+        divergence: KL(q(s) ‖ p(s | a)); of "iwae", its mean over paths; of "e2c", both of its
+            divergences.
     """
 
     pictures: Float[Array, ""]
@@ -192,15 +199,21 @@ def make(
         params = init_params(key, latent, problem.training)
         return State(params, rule.init(moved(params)), jnp.int32(0))
 
-    def objective(params: LatentParams, key: PRNGKeyArray, episode: Episodes) -> Any:
-        if config.objective == "e2c":
+    def objective(
+        params: LatentParams, key: PRNGKeyArray, episode: Episodes, beta: Array
+    ) -> tuple[Array, tuple[Parts, Smoothed | None]]:
+        given, law = (key, latent, params, episode), None
+        if config.objective == "iwae":
+            parts = path_parts(*given, config.paths, config.how)
+        elif config.objective == "e2c":
             weight = config.consistency
-            return e2c_objective(
-                key, latent, params, episode, consistency=weight, pictures=config.pictures
-            ), None
-        return evidence_bound(
-            key, latent, params, episode, pictures=config.pictures, how=config.how
-        )
+            parts = e2c_objective(*given, consistency=weight, pictures=config.pictures)
+        else:
+            parts, law = evidence_bound(*given, pictures=config.pictures, how=config.how)
+        value = config.picture_weight * parts.pictures + parts.costs - beta * parts.divergence
+        if config.objective == "iwae":
+            value = log_mean(value)
+        return value, (jax.tree.map(jnp.mean, parts), law)
 
     def step(key: PRNGKeyArray, state: State) -> tuple[State, Metrics]:
         of_batch, of_bound = jax.random.split(key)
@@ -212,10 +225,9 @@ def make(
         def loss(free: LatentParams) -> tuple[Array, tuple[Parts, Smoothed | None]]:
             held = state.params.transition
             params = free if conjugate is None else free._replace(transition=held)
-            parts, laws = jax.vmap(objective, (None, 0, 0))(params, keys, batch)
-            mean = jax.tree.map(jnp.mean, parts)
-            bound = config.picture_weight * mean.pictures + mean.costs - beta * mean.divergence
-            return -bound, (mean, laws)
+            each = jax.vmap(objective, (None, 0, 0, None))
+            value, (parts, laws) = each(params, keys, batch, beta)
+            return -jnp.mean(value), (jax.tree.map(jnp.mean, parts), laws)
 
         free = moved(state.params)
         slope, (parts, laws) = jax.grad(loss, has_aux=True)(free)

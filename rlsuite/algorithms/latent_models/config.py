@@ -16,7 +16,8 @@ class Config:
     Attributes:
         transition: "mniw" (SOLAR's), "mniw-steps" (with dynamics of each time step), "linear",
             "e2c", "dvbf", "full" or "rssm".
-        objective: "elbo", or "e2c": embed to control's own.
+        objective: What training follows: "elbo"; "iwae", the importance-weighted bound; or "e2c",
+            embed to control's own.
         how: How states are inferred in training and by the bounds: "smoothed" where the transition
             is linear, or "steps".
         size: n, how many numbers a state has.
@@ -24,7 +25,8 @@ class Config:
         bases: How many matrices "dvbf" mixes.
         memory: How many numbers "rssm" remembers.
         batch_size: Episodes in an update.
-        pictures: Of each of them, how many observations are decoded, at random.
+        pictures: Of each of them, how many observations are decoded, at random; with "iwae", all.
+        paths: Of each of them, how many paths "iwae" draws.
         learning_rate: Of all that gradients move (Adam).
         natural_rate: Of q(θ), where there is one.
         clip: The greatest norm of a gradient.
@@ -46,7 +48,7 @@ class Config:
     """
 
     transition: Kind = "mniw"
-    objective: Literal["elbo", "e2c"] = "elbo"
+    objective: Literal["elbo", "iwae", "e2c"] = "elbo"
     how: Posterior = "smoothed"
     size: int = setting(default=4, at_least=1)
     hidden_sizes: tuple[int, ...] = setting(default=(64,), at_least=1)
@@ -54,6 +56,7 @@ class Config:
     memory: int = setting(default=64, at_least=1)
     batch_size: int = setting(default=10, at_least=1)
     pictures: int = setting(default=10, at_least=1)
+    paths: int = setting(default=8, at_least=1)
     learning_rate: float = setting(default=1e-3, above=0)
     natural_rate: float = setting(default=0.05, above=0, at_most=1)
     clip: float = setting(default=100.0, above=0)
@@ -80,8 +83,11 @@ class Config:
                 f"config field 'plan_elites' is {self.plan_elites}; allowed with plan_samples "
                 f"{self.plan_samples}: no more"
             )
-        if self.objective == "e2c" and self.transition in ("mniw", "mniw-steps", "rssm"):
+        of_laws = self.transition in ("mniw", "mniw-steps")
+        refused = {"elbo": False, "iwae": of_laws, "e2c": of_laws or self.transition == "rssm"}
+        if refused[self.objective]:
             raise ValueError(
-                f"config field 'objective' is 'e2c' with transition {self.transition!r}; "
-                f"allowed: 'elbo'"
+                f"config field 'objective' is {self.objective!r} with transition "
+                f"{self.transition!r}; allowed: "
+                f"{' or '.join(repr(name) for name, no in refused.items() if not no)}"
             )

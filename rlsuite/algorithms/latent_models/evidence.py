@@ -34,7 +34,7 @@ from rlsuite.algorithms.latent_models.model import (
     observed,
     potentials,
 )
-from rlsuite.algorithms.latent_models.posterior import Path, Posterior, expected_path, infer
+from rlsuite.algorithms.latent_models.posterior import Posterior, expected_path, infer
 from rlsuite.algorithms.latent_models.transition import settled
 from rlsuite.algorithms.solar.model import Episodes, Parts
 from rlsuite.ops.gaussian import Moments, Smoothed, information
@@ -139,6 +139,41 @@ def e2c_objective(
     return Parts(len(states) * jnp.mean(shown), jnp.sum(log_paid(params, states, episode)), apart)
 
 
+def path_parts(
+    key: PRNGKeyArray,
+    model: LatentModel,
+    params: LatentParams,
+    episode: Episodes,
+    samples: int,
+    how: Posterior = "smoothed",
+) -> Parts:
+    """The parts of log w, of paths that are drawn from q(s).
+
+    Args:
+        key: Key.
+        model: The model.
+        params: Its parameters.
+        episode: One.
+        samples: How many paths, at least 1.
+        how: How states are inferred.
+
+    Returns:
+        Parts of each path, ``[sample]``, whose divergence is log q(s) − log p(s | a) at the path.
+    """
+    images = observed(episode.images)
+    seen, start = potentials(model, params, images), first_state(params)
+
+    def one(key: PRNGKeyArray) -> Parts:
+        of_draw, of_path = jax.random.split(key)
+        known = settled(model.transition, params.transition, of_draw)
+        path = infer(of_path, model.transition, known, start, seen, episode.actions, how)
+        shown = jnp.sum(log_shown(model, params, path.states, images))
+        paid = jnp.sum(log_paid(params, path.states[:-1], episode))
+        return Parts(shown, paid, -path.log_ratio)
+
+    return jax.vmap(one)(jax.random.split(key, samples))
+
+
 def log_weights(
     key: PRNGKeyArray,
     model: LatentModel,
@@ -160,16 +195,8 @@ def log_weights(
     Returns:
         log p(o, c, s | a) − log q(s), of each.
     """
-    images = observed(episode.images)
-    seen, start = potentials(model, params, images), first_state(params)
-
-    def one(key: PRNGKeyArray) -> Array:
-        of_draw, of_path = jax.random.split(key)
-        known = settled(model.transition, params.transition, of_draw)
-        path = infer(of_path, model.transition, known, start, seen, episode.actions, how)
-        return _likelihood(model, params, path, images, episode) + path.log_ratio
-
-    return jax.vmap(one)(jax.random.split(key, samples))
+    pictures, costs, apart = path_parts(key, model, params, episode, samples, how)
+    return pictures + costs - apart
 
 
 def bounds(
@@ -197,15 +224,19 @@ def bounds(
         The bounds.
     """
     weights = log_weights(key, model, params, episode, samples, how)
-    return Bounds(jnp.mean(weights), jax.nn.logsumexp(weights) - jnp.log(float(samples)))
+    return Bounds(jnp.mean(weights), log_mean(weights))
 
 
-def _likelihood(
-    model: LatentModel, params: LatentParams, path: Path, images: Array, episode: Episodes
-) -> Array:
-    """Log p(o, c | s, a)."""
-    shown = jnp.sum(log_shown(model, params, path.states, images))
-    return shown + jnp.sum(log_paid(params, path.states[:-1], episode))
+def log_mean(logs: Float[Array, "sample ..."]) -> Float[Array, "..."]:
+    """The log of the mean of numbers of which the logs are given.
+
+    Args:
+        logs: log w_1 … log w_K, along the first axis.
+
+    Returns:
+        log (1/K) Σ_k w_k.
+    """
+    return jax.nn.logsumexp(logs, axis=0) - jnp.log(float(len(logs)))
 
 
 def _some(key: PRNGKeyArray, count: int, wanted: int | None) -> Array:

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from rlsuite.algorithms.latent_models.evidence import log_mean
 from rlsuite.algorithms.latent_models.model import (
     LatentModel,
     LatentParams,
@@ -211,4 +212,4 @@ def prediction_nll(
 
     # One after another: pictures are large.
     values = jax.lax.map(one, jax.random.split(key, samples))
-    return -jnp.mean(jax.nn.logsumexp(values, axis=0) - jnp.log(float(samples)), axis=0)
+    return -jnp.mean(log_mean(values), axis=0)
