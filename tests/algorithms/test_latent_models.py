@@ -293,13 +293,13 @@ def test_linearisations_against_finite_differences(name):
 def test_the_matrices_are_those_of_the_papers():
     state, action = jnp.asarray([0.3, -0.7]), jnp.asarray([0.5])
     theta = somewhere("e2c")
-    outputs = 0.1 * np.asarray(_perceptron(theta.network, state))
+    outputs = 0.1 * np.asarray(_perceptron(theta.network, state, np.tanh))
     _, found = ANY["e2c"].local(theta, (), state, action)
     np.testing.assert_allclose(found.state, np.eye(2) + np.outer(outputs[:2], outputs[2:4]))
     np.testing.assert_allclose(found.offset, outputs[4:6])
     np.testing.assert_allclose(found.action[:, 0], outputs[6:])
     theta = somewhere("dvbf")
-    weights = jax.nn.softmax(_perceptron(theta.network, jnp.asarray([0.3, -0.7, 0.5])))
+    weights = jax.nn.softmax(_perceptron(theta.network, jnp.asarray([0.3, -0.7, 0.5]), jax.nn.relu))
     _, found = ANY["dvbf"].local(theta, (), state, action)
     np.testing.assert_allclose(
         found.state, sum(w * a for w, a in zip(weights, theta.state, strict=True))
@@ -311,9 +311,9 @@ def test_the_matrices_are_those_of_the_papers():
     np.testing.assert_allclose(found.noise, np.diag(scale**2))
 
 
-def _perceptron(params, x):
+def _perceptron(params, x, activation):
     layers = [params["params"][name] for name in sorted(params["params"])]
-    hidden = jax.nn.relu(x @ layers[0]["kernel"] + layers[0]["bias"])
+    hidden = activation(x @ layers[0]["kernel"] + layers[0]["bias"])
     return hidden @ layers[1]["kernel"] + layers[1]["bias"]
 
 

@@ -5,8 +5,8 @@ r"""Transitions that are not linear: matrices that depend on the state, or a rec
     dvbf    s' = Σ_i α_i(s, a) (A_i s + B_i a + diag(σ_i) w),      w ~ N(0, I),  α a softmax
     rssm    h' = GRU(h, [s; a]),   s' ~ N(μ(h'), diag σ(h')²)
 
-v, r, B, b, D, α, μ and σ(h) are perceptrons; σ, A_i, B_i and σ_i are numbers. At first all but the
-last nearly stay where they are.
+v, r, B, b, D, α, μ and σ(h) are perceptrons, of the first two with bounded units; σ, A_i, B_i and
+σ_i are numbers. At first all but the last nearly stay where they are.
 
 References:
     Watter, Springenberg, Boedecker, Riedmiller: Embed to control. NeurIPS 2015, arXiv:1506.07365.
@@ -211,6 +211,6 @@ def _by_network(network: Network, matrices: Any, size: int, deviation: float) ->
 
 
 def _nearly_zero(hidden_sizes: tuple[int, ...], outputs: int) -> Network:
-    """A perceptron of small outputs."""
-    network = mlp(hidden_sizes, outputs)
+    """A perceptron of small, bounded outputs: matrices that grow with a state let paths explode."""
+    network = mlp(hidden_sizes, outputs, activation=jnp.tanh)
     return Network(network.init, lambda params, x: _SMALL * network.apply(params, x))
