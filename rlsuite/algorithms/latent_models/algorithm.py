@@ -173,7 +173,8 @@ def make(
         as a vector within [−1, 1]; with a key of None its draws are always the same.
 
     Raises:
-        ValueError: If episodes do not fit together, or are shorter than ``horizon``.
+        ValueError: If episodes do not fit together, or are shorter than ``horizon``, or the
+            objective does not fit the transition.
 
     Example:
         >>> pictures = jnp.zeros((20, 31, 16, 16, 1), jnp.uint8)
@@ -186,6 +187,11 @@ def make(
     _check(problem, config)
     latent = default_model(problem, config) if model is None else model
     conjugate = latent.transition.conjugate
+    if conjugate is not None and config.objective != "elbo":
+        raise ValueError(
+            f"config field 'objective' is {config.objective!r}; allowed with a transition of which "
+            f"a law is known: 'elbo'"
+        )
     rule = optimizer or optax.chain(
         optax.clip_by_global_norm(config.clip), optax.adam(config.learning_rate)
     )

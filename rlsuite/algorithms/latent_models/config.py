@@ -17,7 +17,8 @@ class Config:
         transition: "mniw" (SOLAR's), "mniw-steps" (with dynamics of each time step), "linear",
             "e2c", "dvbf", "full" or "rssm".
         objective: What training follows: "elbo"; "iwae", the importance-weighted bound; or "e2c",
-            embed to control's own.
+            embed to control's own. Transitions of which a law is known have the first alone, and
+            those without matrices of a state alone not the last.
         how: How states are inferred in training and by the bounds: "smoothed" where the transition
             is linear, or "steps".
         size: n, how many numbers a state has.
@@ -82,12 +83,4 @@ class Config:
             raise ValueError(
                 f"config field 'plan_elites' is {self.plan_elites}; allowed with plan_samples "
                 f"{self.plan_samples}: no more"
-            )
-        of_laws = self.transition in ("mniw", "mniw-steps")
-        refused = {"elbo": False, "iwae": of_laws, "e2c": of_laws or self.transition == "rssm"}
-        if refused[self.objective]:
-            raise ValueError(
-                f"config field 'objective' is {self.objective!r} with transition "
-                f"{self.transition!r}; allowed: "
-                f"{' or '.join(repr(name) for name, no in refused.items() if not no)}"
             )
