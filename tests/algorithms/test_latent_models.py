@@ -1,0 +1,319 @@
+"""Latent models against exact evidence, moments and derivatives in double precision."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rlsuite.algorithms import latent_models as lm
+from rlsuite.algorithms.solar.model import Cost, Episodes
+from rlsuite.nets import Network
+from rlsuite.ops import gaussian, mniw
+from rlsuite.ops.gaussian import Moments
+
+F = np.asarray([[0.9, 0.2, 0.0, 0.0], [-0.1, 0.8, 0.5, 0.0]])
+NOISE = np.asarray([[0.1, 0.02], [0.02, 0.05]])
+SEEN = 0.3  # deviation of what is seen of a state
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(autouse=True)
+def exact():
+    with jax.enable_x64(True):
+        yield
+
+
+def as_they_are(variance):
+    """An encoder that says what is seen, and of what variance."""
+    return Network(
+        lambda key, x: (), lambda params, x: (x, jnp.broadcast_to(-jnp.log(variance), x.shape))
+    )
+
+
+SHOWS = Network(lambda key, x: (), lambda params, x: x)
+
+
+def model(transition, variance=SEEN**2):
+    return lm.LatentModel(as_they_are(variance), SHOWS, lm.normal(SEEN), transition, 2)
+
+
+def params(theta):
+    cost = Cost(0.3 * jnp.eye(3), jnp.ones(3), jnp.ones(()), jnp.zeros(()))
+    return lm.LatentParams((), (), cost, jnp.zeros(2), jnp.zeros(2), theta)
+
+
+def known():
+    """θ of the linear transition."""
+    root = np.linalg.cholesky(NOISE)
+    return lm.LinearParams(
+        jnp.asarray(F), jnp.log(jnp.asarray(np.diag(root))), jnp.asarray(np.tril(root, -1))
+    )
+
+
+@functools.cache
+def certain():
+    """q(F, Σ) that knows them."""
+    many = 1e20
+    return mniw.to_natural(
+        mniw.MNIW(many * jnp.asarray(NOISE), jnp.asarray(many), jnp.asarray(F), jnp.eye(4) / many)
+    )
+
+
+def every_step(steps):
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (steps, *x.shape)), certain())
+
+
+LINEAR = {
+    "linear": (lm.linear(2, 1), known),
+    "mniw-steps": (lm.mniw(2, 1, steps=11), functools.partial(every_step, 11)),
+}
+
+
+def episode(steps=11, costs=None):
+    time = np.arange(steps + 1)
+    images = np.stack([np.cos(0.3 * time), np.sin(0.5 * time)], axis=1)
+    actions = np.sin(0.7 * time[:-1])[:, None]
+    return Episodes(jnp.asarray(images), jnp.asarray(actions), costs)
+
+
+def exact_chain(given):
+    return gaussian.time_invariant(
+        Moments(jnp.zeros(2), jnp.eye(2)),
+        jnp.asarray(F[:, :2]),
+        jnp.asarray(NOISE),
+        given.actions * jnp.asarray(F[:, 2]),
+    )
+
+
+@jax.jit
+def exact_filter(given):
+    """By Kalman's, of what is seen."""
+    told = gaussian.diagonal(given.images, jnp.full(given.images.shape, SEEN**2))
+    return gaussian.filter(exact_chain(given), told)
+
+
+def exact_evidence(given):
+    return exact_filter(given._replace(costs=None)).log_evidence
+
+
+def test_bounds_with_exact_potentials_are_the_evidence():
+    """Of a law of (F, Σ) that knows them; of (F, Σ) themselves it is the next test."""
+    bounds = jax.jit(lambda p, e: lm.bounds(KEY, model(lm.mniw(2, 1)), p, e, 4))
+    found = bounds(params(certain()), episode())
+    np.testing.assert_allclose(found, np.full(2, exact_evidence(episode())), rtol=1e-9)
+
+
+def test_bounds_are_the_evidence_of_an_oracle_that_was_computed_elsewhere():
+    """Potentials are not the same at all times there, so they are encoded from time."""
+    time = np.arange(12)
+    mean = np.stack([np.cos(0.3 * time), np.sin(0.5 * time)], axis=1)
+    variance = np.stack([0.2 + 0.1 * (3 * time % 5), 0.3 + 0.1 * (2 * time % 4)], axis=1)
+    seen = jnp.asarray(np.concatenate([mean, variance], axis=1))
+    encoder = Network(lambda key, x: (), lambda params, x: (x[..., :2], -jnp.log(x[..., 2:])))
+
+    def log_density(state, image):
+        squares = jnp.square(image[:2] - state) / image[2:]
+        return -jnp.sum(squares + jnp.log(2 * jnp.pi * image[2:])) / 2
+
+    emission = lm.Emission(log_density, lambda x: x)
+    latent = lm.LatentModel(encoder, SHOWS, emission, lm.linear(2, 1), 2)
+    given = Episodes(seen, jnp.asarray(np.sin(0.7 * time[:-1]))[:, None], None)
+    found = jax.jit(lambda p: lm.bounds(KEY, latent, p, given, 2))(params(known()))
+    np.testing.assert_allclose(found, np.full(2, -19.907659267475), rtol=1e-11)
+
+
+def test_the_importance_weighted_bound_rises_from_the_elbo_to_the_evidence():
+    """With inference step by step, which does not know what comes later."""
+    given, latent = episode(5), model(lm.linear(2, 1))
+    weigh = jax.jit(lambda p, e: lm.log_weights(KEY, latent, p, e, 20_000, "steps"))
+    weights, bound = np.asarray(weigh(params(known()), given)), {}
+    for k in (1, 10, 20_000):
+        means = np.logaddexp.reduce(weights.reshape(-1, k), axis=1) - np.log(k)
+        bound[k] = np.mean(means)
+    truth = exact_evidence(given)
+    assert bound[1] < truth - 0.1
+    assert bound[1] < bound[10] < bound[20_000]
+    np.testing.assert_allclose(bound[20_000], truth, atol=0.03)
+
+
+@pytest.mark.parametrize("how", ["smoothed", "steps"])
+def test_a_path_is_drawn_from_the_law_that_it_says(how):
+    """Σ log ratio + log q = log p, and divergences are means of log ratios."""
+    given, transition = episode(3), lm.linear(2, 1)
+    latent, start = model(transition, 3.0), Moments(jnp.zeros(2), jnp.eye(2))
+    seen = lm.potentials(latent, params(known()), given.images)
+    infer = functools.partial(
+        lm.infer,
+        transition=transition,
+        params=known(),
+        start=start,
+        potentials=seen,
+        actions=given.actions,
+        how=how,
+    )
+    paths = jax.jit(jax.vmap(infer))(jax.random.split(KEY, 20_000))
+    error = 4 * np.std(paths.log_ratio) / np.sqrt(20_000)
+    np.testing.assert_allclose(-np.mean(paths.log_ratio), np.mean(paths.divergence), atol=error)
+    # E_q[p/q] = 1 says that both are normalised.
+    np.testing.assert_allclose(np.mean(np.exp(paths.log_ratio)), 1, atol=0.05)
+    if how == "smoothed":
+        wanted = jax.jit(gaussian.smooth)(exact_chain(given), seen).states
+        np.testing.assert_allclose(paths.law.states.mean[0], wanted.mean, atol=1e-12)
+        np.testing.assert_allclose(np.mean(paths.states, axis=0), wanted.mean, atol=0.02)
+
+
+def test_the_training_bound_is_the_evidence_on_average():
+    costs = jnp.asarray(np.cos(np.arange(5.0)))
+    given, latent, theta = episode(5, costs), model(lm.mniw(2, 1)), params(certain())
+
+    def one(key):
+        few = lm.evidence_bound(key, latent, theta, given, pictures=2)[0]
+        return lm.evidence_bound(key, latent, theta, given)[0], few.pictures
+
+    parts, few = jax.jit(jax.vmap(one))(jax.random.split(KEY, 5000))
+    shown = np.asarray(parts.pictures - parts.divergence)
+    error = 4 * np.std(shown) / np.sqrt(5000)
+    np.testing.assert_allclose(np.mean(shown), exact_evidence(episode(5)), atol=error)
+    error = 4 * np.std(few) / np.sqrt(5000)
+    np.testing.assert_allclose(np.mean(few), np.mean(parts.pictures), atol=error)
+
+
+def test_costs_are_normal_about_a_quadratic_function():
+    costs = np.cos(np.arange(5.0))
+    given = episode(5, jnp.asarray(costs))
+    x = np.concatenate([given.images[:-1], given.actions], axis=1)
+    wanted = 0.045 * np.sum(x**2, axis=1) + np.sum(x, axis=1) + 1
+    found = lm.log_paid(params(None), given.images[:-1], given)
+    wanted = -0.5 * (costs - wanted) ** 2 - 0.5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+def test_natural_steps_of_full_size_never_lower_the_bound():
+    """EM between q(s) and q(F, Σ), on one batch of all episodes."""
+    transition, rng = lm.mniw(2, 1), np.random.default_rng(0)
+    latent = model(transition)
+    images = np.cumsum(rng.normal(size=(6, 9, 2)), axis=1)
+    given = Episodes(jnp.asarray(images), jnp.asarray(rng.normal(size=(6, 8, 1))), None)
+    learn = transition.conjugate
+
+    @jax.jit
+    def step(q):
+        def one(images, actions):
+            seen = lm.potentials(latent, params(q), images)
+            start = Moments(jnp.zeros(2), jnp.eye(2))
+            path = lm.expected_path(KEY, transition, q, start, seen, actions)
+            return path.law.log_evidence, path.law
+
+        value, laws = jax.vmap(one)(given.images, given.actions)
+        total = jnp.sum(value) - learn.divergence(q)
+        return learn.update(q, laws, given.actions, 1.0, jnp.asarray(6.0)), total
+
+    q, totals = transition.init(KEY), []
+    for _ in range(8):
+        q, total = step(q)
+        totals.append(float(total))
+    assert np.all(np.diff(totals) > -1e-9)
+    assert totals[-1] - totals[0] > 1
+    drawn = jax.jit(learn.draw)(KEY, q)
+    assert drawn.matrix.shape == (2, 4)
+    np.testing.assert_allclose(learn.mean(q).matrix, mniw.to_moments(q).mean)
+
+
+def test_embed_to_controls_objective_is_that_of_its_equations():
+    given, latent = episode(3), model(lm.linear(2, 1), 0.2)
+    objective = jax.jit(
+        jax.vmap(lambda key: lm.e2c_objective(key, latent, params(known()), given, consistency=0.7))
+    )
+    parts = objective(jax.random.split(KEY, 4000))
+    A, B, eye = F[:, :2], F[:, 2:3], np.eye(2)
+    apart, shown = 0.0, 0.0
+
+    def kl(mean, covariance, other_mean, other_variance):
+        squares = np.trace(covariance) + np.sum((mean - other_mean) ** 2)
+        volumes = 2 * np.log(other_variance) - np.linalg.slogdet(covariance)[1]
+        return (squares / other_variance - 2 + volumes) / 2
+
+    images, actions = np.asarray(given.images), np.asarray(given.actions)
+    for now, later, action in zip(images[:-1], images[1:], actions, strict=True):
+        mean, covariance = A @ now + B @ action, 0.2 * A @ A.T + NOISE
+        apart += kl(now, 0.2 * eye, 0.0, 1.0) + 0.7 * kl(mean, covariance, later, 0.2)
+        for where, centre, spread in ((now, now, 0.2 * eye), (later, mean, covariance)):
+            squares = np.sum((where - centre) ** 2) + np.trace(spread)
+            shown -= squares / (2 * SEEN**2) + 2 * np.log(SEEN) + np.log(2 * np.pi)
+    np.testing.assert_allclose(parts.divergence, np.full(4000, apart), rtol=1e-10)
+    error = 4 * np.std(parts.pictures) / np.sqrt(4000)
+    np.testing.assert_allclose(np.mean(parts.pictures), shown, atol=error)
+
+
+def test_filtering_is_kalmans_where_the_transition_is_linear():
+    given = episode()
+    wanted = exact_filter(given).updated
+    for transition, theta in LINEAR.values():
+        theta = lm.settled(transition, theta())
+        run = jax.jit(functools.partial(lm.filter_states, KEY, model(transition)))
+        found = run(params(None), theta, given.images, given.actions).law
+        np.testing.assert_allclose(found.mean, wanted.mean, atol=1e-9)
+        np.testing.assert_allclose(found.covariance, wanted.covariance, atol=1e-9)
+
+
+def test_particles_of_a_filter_have_the_laws_of_paths_step_by_step():
+    given, transition = episode(4), lm.linear(2, 1)._replace(linear=False)
+    latent, keys = model(transition), jax.random.split(KEY, 20_000)
+    seen = lm.potentials(latent, params(None), given.images)
+    start = Moments(jnp.zeros(2), jnp.eye(2))
+
+    def both(key):
+        told = lm.filter_states(key, latent, params(None), known(), given.images, given.actions)
+        path = lm.path_by_steps(key, transition, known(), start, seen, given.actions)
+        return told.law, path.states
+
+    found, paths = jax.jit(jax.vmap(both))(keys)
+    np.testing.assert_allclose(np.mean(found.mean, axis=0), np.mean(paths, axis=0), atol=0.01)
+    spread = np.var(found.mean, axis=0) + np.mean(
+        np.diagonal(found.covariance, axis1=2, axis2=3), 0
+    )
+    np.testing.assert_allclose(spread, np.var(paths, axis=0), rtol=0.05)
+
+
+def test_predictions_have_the_moments_and_likelihoods_of_kalmans():
+    given, transition, horizon = episode(6), lm.linear(2, 1), 3
+    latent = model(transition)
+    updated = exact_filter(given).updated
+    laws = []  # of the state at each distance, for each beginning
+    for begin in range(4):
+        mean, covariance = np.asarray(updated.mean[begin]), np.asarray(updated.covariance[begin])
+        for step in range(horizon):
+            mean = F[:, :2] @ mean + F[:, 2] * given.actions[begin + step, 0]
+            covariance = F[:, :2] @ covariance @ F[:, :2].T + NOISE
+            laws.append((mean, covariance))
+    belief = lm.Belief((), jax.tree.map(lambda x: x[0], updated))
+    paths = jax.jit(
+        jax.vmap(lambda key: lm.predict(key, transition, known(), belief, given.actions[:horizon]))
+    )(jax.random.split(KEY, 40_000))
+    for step in range(horizon):
+        mean, covariance = laws[step]
+        np.testing.assert_allclose(np.mean(paths[:, step], axis=0), mean, atol=0.01)
+        np.testing.assert_allclose(np.cov(paths[:, step].T), covariance, atol=0.01)
+    nll = np.zeros(horizon)
+    for number, (mean, covariance) in enumerate(laws):
+        begin, step = divmod(number, horizon)
+        spread = covariance + SEEN**2 * np.eye(2)
+        error = np.asarray(given.images[begin + step + 1]) - mean
+        squares = error @ np.linalg.solve(spread, error) + np.linalg.slogdet(2 * np.pi * spread)[1]
+        nll[step] += squares / 2 / 4
+    run = jax.jit(lambda p: lm.prediction_nll(KEY, latent, p, given, horizon, 5000))
+    np.testing.assert_allclose(run(params(known())), nll, atol=0.05)
+    with pytest.raises(ValueError, match="horizon is 7"):
+        lm.prediction_nll(KEY, latent, params(known()), given, 7, 2)
+
+
+def test_what_does_not_fit_is_refused():
+    start, recurrent = Moments(jnp.zeros(2), jnp.eye(2)), lm.rssm(2, 1, memory=3)
+    with pytest.raises(ValueError, match="no matrices"):
+        lm.e2c_objective(KEY, model(recurrent), params(recurrent.init(KEY)), episode(3))
+    with pytest.raises(ValueError, match="not conjugate"):
+        lm.expected_path(
+            KEY, lm.linear(2, 1), known(), start, gaussian.flat((3, 2)), jnp.zeros((2, 1))
+        )
