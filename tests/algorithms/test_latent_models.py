@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from rlsuite.algorithms import latent_models as lm
-from rlsuite.algorithms.solar.model import Cost, Episodes
+from rlsuite.data.pictures import PictureEpisodes
 from rlsuite.nets import Network
+from rlsuite.nets.costs import CostParams
 from rlsuite.ops import gaussian, mniw
 from rlsuite.ops.gaussian import Moments
 
@@ -40,7 +41,7 @@ def model(transition, variance=SEEN**2):
 
 
 def params(theta):
-    cost = Cost(0.3 * jnp.eye(3), jnp.ones(3), jnp.ones(()), jnp.zeros(()))
+    cost = CostParams(0.3 * jnp.eye(3), jnp.ones(3), jnp.ones(()), jnp.zeros(()))
     return lm.LatentParams((), (), cost, jnp.zeros(2), jnp.zeros(2), theta)
 
 
@@ -75,7 +76,7 @@ def episode(steps=11, costs=None):
     time = np.arange(steps + 1)
     images = np.stack([np.cos(0.3 * time), np.sin(0.5 * time)], axis=1)
     actions = np.sin(0.7 * time[:-1])[:, None]
-    return Episodes(jnp.asarray(images), jnp.asarray(actions), costs)
+    return PictureEpisodes(jnp.asarray(images), jnp.asarray(actions), costs)
 
 
 def exact_chain(given):
@@ -119,7 +120,7 @@ def test_bounds_are_the_evidence_of_an_oracle_that_was_computed_elsewhere():
 
     emission = lm.Emission(log_density, lambda x: x)
     latent = lm.LatentModel(encoder, SHOWS, emission, lm.linear(2, 1), 2)
-    given = Episodes(seen, jnp.asarray(np.sin(0.7 * time[:-1]))[:, None], None)
+    given = PictureEpisodes(seen, jnp.asarray(np.sin(0.7 * time[:-1]))[:, None], None)
     found = jax.jit(lambda p: lm.bounds(KEY, latent, p, given, 2))(params(known()))
     np.testing.assert_allclose(found, np.full(2, -19.907659267475), rtol=1e-11)
 
@@ -195,7 +196,7 @@ def test_natural_steps_of_full_size_never_lower_the_bound():
     transition, rng = lm.mniw(2, 1), np.random.default_rng(0)
     latent = model(transition)
     images = np.cumsum(rng.normal(size=(6, 9, 2)), axis=1)
-    given = Episodes(jnp.asarray(images), jnp.asarray(rng.normal(size=(6, 8, 1))), None)
+    given = PictureEpisodes(jnp.asarray(images), jnp.asarray(rng.normal(size=(6, 8, 1))), None)
     learn = transition.conjugate
 
     @jax.jit

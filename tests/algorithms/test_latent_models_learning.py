@@ -11,8 +11,9 @@ import pytest
 
 from rlsuite import run
 from rlsuite.algorithms import latent_models as lm
-from rlsuite.algorithms.solar.model import Cost, Episodes
+from rlsuite.data.pictures import PictureEpisodes, to_light
 from rlsuite.nets import Network
+from rlsuite.nets.costs import CostParams
 from rlsuite.ops import lqr, planning
 
 F = np.asarray([[0.9, 0.2, 0.0, 0.0], [-0.1, 0.8, 0.5, 0.0]])
@@ -54,7 +55,7 @@ def recorded(seed, count=100):
     costs = np.sum(states[:, :-1] ** 2, axis=-1) / 2 + 0.1 * actions[..., 0] ** 2
     seen = states + SEEN * rng.normal(size=states.shape)
     noisy = costs + 0.1 * rng.normal(size=costs.shape)
-    return Episodes(*(jnp.asarray(x, jnp.float32) for x in (seen, actions, noisy)))
+    return PictureEpisodes(*(jnp.asarray(x, jnp.float32) for x in (seen, actions, noisy)))
 
 
 def problem(costs):
@@ -207,7 +208,7 @@ def test_a_plan_in_the_true_model_is_that_of_lqr():
         theta = lm.LinearParams(
             jnp.asarray(F), jnp.log(jnp.diag(jnp.asarray(root))), jnp.asarray(root)
         )
-        cost = Cost(jnp.diag(jnp.sqrt(jnp.asarray([1, 1, 0.2]))), jnp.zeros(3), 0.0, 0.0)
+        cost = CostParams(jnp.diag(jnp.sqrt(jnp.asarray([1, 1, 0.2]))), jnp.zeros(3), 0.0, 0.0)
         params = lm.LatentParams((), (), cost, jnp.zeros(2), jnp.zeros(2), theta)
         model = model_of(transition)
         seen = jnp.asarray([0.8, -0.5])
@@ -240,15 +241,15 @@ def test_pictures_are_seen_and_shown():
     """The default model, of bytes."""
     rng = np.random.default_rng(0)
     images = jnp.asarray(rng.integers(0, 256, size=(4, 5, 8, 8, 1)), jnp.uint8)
-    shown = Episodes(images, jnp.asarray(rng.normal(size=(4, 4, 1)), jnp.float32), None)
+    shown = PictureEpisodes(images, jnp.asarray(rng.normal(size=(4, 4, 1)), jnp.float32), None)
     model = lm.default_model(lm.Recorded(shown, shown), CONFIG)
 
     @jax.jit
     def look(key):
         params = lm.init_params(key, model, shown)
-        seen = lm.potentials(model, params, lm.observed(images[0]))
+        seen = lm.potentials(model, params, to_light(images[0]))
         states = jnp.ones((5, 2))
-        told = lm.log_shown(model, params, states, lm.observed(images[0]))
+        told = lm.log_shown(model, params, states, to_light(images[0]))
         return seen, lm.decoded(model, params, states), told
 
     seen, picture, told = look(jax.random.key(0))

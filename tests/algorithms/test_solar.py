@@ -10,9 +10,10 @@ import pytest
 from jax.scipy.stats import multivariate_normal
 
 from rlsuite.algorithms import solar
+from rlsuite.data.pictures import PictureEpisodes
 from rlsuite.nets.network import Network
 from rlsuite.nets.sights import components_encoder, principal_components
-from rlsuite.ops import gaussian, lqr, mniw
+from rlsuite.ops import gaussian, lqr, mniw, structured_inference
 from rlsuite.ops.gaussian import Moments
 
 N, M, STEPS = 2, 1, 6
@@ -87,19 +88,19 @@ def exact_evidence(potentials, done):
 
 def test_a_known_system_and_exact_potentials_give_the_evidence():
     potentials, done = told(), actions()
-    along = solar.chain(start(), known_system(), done)
-    law = solar.smoothed(along, potentials)
+    along = structured_inference.chain(start(), known_system(), done)
+    law = structured_inference.smoothed(along, potentials)
     np.testing.assert_allclose(law.log_evidence, exact_evidence(potentials, done), rtol=1e-10)
-    found = jax.jit(solar.infer)(jax.random.key(0), along, potentials)
-    likelihood = jnp.sum(solar.expected_value(potentials, found.smoothed.states))
+    found = jax.jit(structured_inference.infer)(jax.random.key(0), along, potentials)
+    likelihood = jnp.sum(structured_inference.expected_value(potentials, found.smoothed.states))
     np.testing.assert_allclose(likelihood - found.divergence, law.log_evidence, rtol=1e-10)
 
 
 def test_messages_are_expectations_and_not_those_of_the_mean():
     law, done = unknown_system(), actions()
-    along = solar.chain(start(), mniw.expected(law), done)
+    along = structured_inference.chain(start(), mniw.expected(law), done)
     path = jax.random.normal(jax.random.key(7), (STEPS + 1, N))
-    inputs = solar.inputs_of(path[:-1], done)
+    inputs = structured_inference.inputs_of(path[:-1], done)
     expected = mniw.expected_log_likelihood(law, mniw.statistics(inputs, path[1:]))
     moved = jnp.einsum("tij,tj->ti", along.model.transition, path[:-1]) + along.model.offset
     steps = jax.vmap(multivariate_normal.logpdf)(path[1:], moved, along.model.noise)
@@ -109,10 +110,10 @@ def test_messages_are_expectations_and_not_those_of_the_mean():
 
 
 def test_a_draw_has_the_law_that_is_inferred():
-    along = solar.chain(start(), mniw.expected(unknown_system()), actions())
-    draw = jax.jit(jax.vmap(lambda key: solar.infer(key, along, told()).path))
+    along = structured_inference.chain(start(), mniw.expected(unknown_system()), actions())
+    draw = jax.jit(jax.vmap(lambda key: structured_inference.infer(key, along, told()).path))
     paths = draw(jax.random.split(jax.random.key(3), 20_000))
-    law = solar.smoothed(along, told()).states
+    law = structured_inference.smoothed(along, told()).states
     np.testing.assert_allclose(paths.mean(0), law.mean, atol=0.02)
     centred = paths - paths.mean(0)
     spread = jnp.einsum("kti,ktj->tij", centred, centred) / len(paths)
@@ -135,7 +136,7 @@ def test_of_states_that_are_known_local_dynamics_are_the_posterior():
     law, done = unknown_system(), actions(3, 5)
     local = solar.fit(law, start(), sure, done, 3)
     for t in range(STEPS):
-        inputs = solar.inputs_of(paths[:, t], done[:, t])
+        inputs = structured_inference.inputs_of(paths[:, t], done[:, t])
         pairs = mniw.statistics(inputs, paths[:, t + 1])
         wanted = mniw.to_moments(mniw.posterior(mniw.to_natural(law), pairs))
         for one, other in zip(local.dynamics, wanted, strict=True):
@@ -168,7 +169,7 @@ def linear_networks():
 def some_episodes(count=3):
     images = jax.random.randint(jax.random.key(9), (count, STEPS + 1, 3, 3, 1), 0, 256)
     costs = jax.random.normal(jax.random.key(10), (count, STEPS))
-    return solar.Episodes(images.astype(jnp.uint8), actions(11, count), costs)
+    return PictureEpisodes(images.astype(jnp.uint8), actions(11, count), costs)
 
 
 def learner(config):
@@ -190,7 +191,7 @@ def test_a_natural_step_of_one_on_all_episodes_is_the_posterior(timed):
 
     def counted(episode):
         law = solar.states_of(nets, before.params, known, episode, config)
-        return solar.step_statistics(law, episode.actions)
+        return structured_inference.step_statistics(law, episode.actions)
 
     total = jax.tree.map(lambda x: x.sum(axis=0), jax.vmap(counted)(episodes))
     if not timed:
@@ -251,7 +252,7 @@ def test_a_belief_is_the_kalman_filters():
         action, belief = solar.respond(controller, None, belief, seen)
         taken.append(action)
     done = jnp.stack(taken)
-    along = solar.chain(start(), known_system(), done)
+    along = structured_inference.chain(start(), known_system(), done)
     filtered = gaussian.filter(along.model, potentials)
     means = filtered.updated.mean[:STEPS]
     wanted = jnp.einsum("tij,tj->ti", gain, means) + 0.1
@@ -287,7 +288,7 @@ def test_costs_are_fitted_to_states_and_actions():
     paths, done = jax.random.normal(jax.random.key(6), (8, STEPS + 1, N)), actions(3, 8)
     at = jnp.concatenate([paths[:, :-1], done], axis=-1)
     paid = lqr.evaluate(cost, at)
-    sure = jax.vmap(solar.alone)(gaussian.diagonal(paths, jnp.ones_like(paths)))
+    sure = jax.vmap(structured_inference.alone)(gaussian.diagonal(paths, jnp.ones_like(paths)))
     weights = jnp.asarray([0.0, *7 * [1.0]])
     found = solar.fitted_cost(sure, done, paid.at[0].set(99.0), weights)
     np.testing.assert_allclose(found.hessian, cost.hessian, atol=1e-4)

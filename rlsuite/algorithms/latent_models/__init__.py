@@ -54,7 +54,6 @@ from rlsuite.algorithms.latent_models.model import (
     log_paid,
     log_shown,
     normal,
-    observed,
     potentials,
 )
 from rlsuite.algorithms.latent_models.nonlinear import (
@@ -150,7 +149,6 @@ __all__ = [
     "mean_motion",
     "mniw",
     "normal",
-    "observed",
     "packed",
     "path_by_steps",
     "path_parts",

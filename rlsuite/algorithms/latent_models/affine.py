@@ -18,8 +18,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rlsuite.algorithms.latent_models.transition import Conjugate, Transition, from_local
-from rlsuite.algorithms.solar import inference
 from rlsuite.ops import mniw as laws
+from rlsuite.ops import structured_inference as inference
 from rlsuite.ops.gaussian import Moments, Smoothed
 from rlsuite.ops.lqr import Dynamics
 from rlsuite.ops.mniw import MNIW, Natural, Regression
@@ -114,7 +114,7 @@ def dynamics(known: Regression) -> Dynamics:
 
 
 def _conjugate(before: MNIW, *, timed: bool) -> Conjugate:
-    def chain(known: Natural, initial: Moments, actions: Array) -> inference.Chain:
+    def chain(known: Natural, initial: Moments, actions: Array) -> inference.StateChain:
         expected = laws.expected(laws.to_moments(known))
         if timed:
             expected = jax.tree.map(lambda x: x[: len(actions)], expected)

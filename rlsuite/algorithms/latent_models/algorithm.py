@@ -32,8 +32,9 @@ from rlsuite.algorithms.latent_models.model import (
 )
 from rlsuite.algorithms.latent_models.prediction import prediction_nll
 from rlsuite.algorithms.latent_models.transition import Transition, settled
-from rlsuite.algorithms.solar.model import Episodes, Parts
+from rlsuite.algorithms.solar.model import Parts
 from rlsuite.core import Algorithm
+from rlsuite.data.pictures import PictureEpisodes
 from rlsuite.envs.control import Timestep
 from rlsuite.nets import Network, from_linen, mlp
 from rlsuite.nets.sights import PlacesEncoder
@@ -49,8 +50,8 @@ class Recorded(NamedTuple):
         held_out: More of them.
     """
 
-    training: Episodes
-    held_out: Episodes
+    training: PictureEpisodes
+    held_out: PictureEpisodes
 
 
 class State(NamedTuple):
@@ -178,7 +179,7 @@ def make(
 
     Example:
         >>> pictures = jnp.zeros((20, 31, 16, 16, 1), jnp.uint8)
-        >>> shown = Episodes(pictures, jnp.zeros((20, 30, 2)), jnp.zeros((20, 30)))
+        >>> shown = PictureEpisodes(pictures, jnp.zeros((20, 30, 2)), jnp.zeros((20, 30)))
         >>> algorithm = make(Recorded(shown, shown), Config(transition="e2c", size=3))
         >>> state = jax.eval_shape(algorithm.init, jax.random.key(0))
         >>> state.params.transition.log_deviation.shape
@@ -206,7 +207,7 @@ def make(
         return State(params, rule.init(moved(params)), jnp.int32(0))
 
     def objective(
-        params: LatentParams, key: PRNGKeyArray, episode: Episodes, beta: Array
+        params: LatentParams, key: PRNGKeyArray, episode: PictureEpisodes, beta: Array
     ) -> tuple[Array, tuple[Parts, Smoothed | None]]:
         given, law = (key, latent, params, episode), None
         if config.objective == "iwae":
@@ -262,7 +263,11 @@ def make(
 
 
 def held_out(
-    key: PRNGKeyArray, model: LatentModel, params: LatentParams, episodes: Episodes, config: Config
+    key: PRNGKeyArray,
+    model: LatentModel,
+    params: LatentParams,
+    episodes: PictureEpisodes,
+    config: Config,
 ) -> Evaluation:
     """Test a model on episodes.
 
@@ -281,7 +286,7 @@ def held_out(
         min(config.evaluation_episodes, len(episodes.actions)),
     )
 
-    def one(given: tuple[Any, Episodes]) -> Evaluation:
+    def one(given: tuple[Any, PictureEpisodes]) -> Evaluation:
         of_bounds, of_paths = jax.random.split(given[0])
         found = bounds(of_bounds, model, params, given[1], samples, config.how)
         nll = prediction_nll(of_paths, model, params, given[1], config.horizon, samples)

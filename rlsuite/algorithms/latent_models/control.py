@@ -27,10 +27,10 @@ from rlsuite.algorithms.latent_models.model import (
     LatentModel,
     LatentParams,
     cost_of,
-    observed,
     potentials,
 )
 from rlsuite.algorithms.latent_models.prediction import Belief, advance, first_belief, see
+from rlsuite.data.pictures import to_light
 from rlsuite.ops import planning
 
 Planner = Callable[[PRNGKeyArray, planning.Cost, Array], Array]
@@ -152,7 +152,7 @@ def respond(
         (the action, within [−1, 1], what is remembered then).
     """
     of_plan, of_step = jax.random.split(key)
-    belief = see(thought.belief, potentials(model, params, observed(observation)))
+    belief = see(thought.belief, potentials(model, params, to_light(observation)))
     plan = planner(
         of_plan, lambda actions: plan_cost(model, params, known, belief, actions), thought.plan
     )

@@ -31,12 +31,12 @@ from rlsuite.algorithms.latent_models.model import (
     first_state,
     log_paid,
     log_shown,
-    observed,
     potentials,
 )
 from rlsuite.algorithms.latent_models.posterior import Posterior, expected_path, infer
 from rlsuite.algorithms.latent_models.transition import settled
-from rlsuite.algorithms.solar.model import Episodes, Parts
+from rlsuite.algorithms.solar.model import Parts
+from rlsuite.data.pictures import PictureEpisodes, to_light
 from rlsuite.ops.gaussian import Moments, Smoothed, information
 from rlsuite.ops.gaussian.steps import move
 
@@ -57,7 +57,7 @@ def evidence_bound(
     key: PRNGKeyArray,
     model: LatentModel,
     params: LatentParams,
-    episode: Episodes,
+    episode: PictureEpisodes,
     *,
     pictures: int | None = None,
     how: Posterior = "smoothed",
@@ -76,7 +76,7 @@ def evidence_bound(
         (parts, the states' law where it is known).
     """
     of_path, of_pictures = jax.random.split(key)
-    images = observed(episode.images)
+    images = to_light(episode.images)
     seen, start = potentials(model, params, images), first_state(params)
     given = (model.transition, params.transition, start, seen, episode.actions)
     path = (
@@ -94,7 +94,7 @@ def e2c_objective(
     key: PRNGKeyArray,
     model: LatentModel,
     params: LatentParams,
-    episode: Episodes,
+    episode: PictureEpisodes,
     *,
     consistency: float | Float[Array, ""] = 1.0,
     pictures: int | None = None,
@@ -119,7 +119,7 @@ def e2c_objective(
     if local is None or jax.tree.leaves(carry):
         raise ValueError("transition has no matrices of a state alone; allowed: e2c, full, dvbf, …")
     of_states, of_next, of_pictures = jax.random.split(key, 3)
-    images = observed(episode.images)
+    images = to_light(episode.images)
     laws = information.moments(potentials(model, params, images))
     now, later = (jax.tree.map(lambda x: x[:-1], laws), jax.tree.map(lambda x: x[1:], laws))
     states = information.sample(of_states, now)
@@ -143,7 +143,7 @@ def path_parts(
     key: PRNGKeyArray,
     model: LatentModel,
     params: LatentParams,
-    episode: Episodes,
+    episode: PictureEpisodes,
     samples: int,
     how: Posterior = "smoothed",
 ) -> Parts:
@@ -160,7 +160,7 @@ def path_parts(
     Returns:
         Parts of each path, ``[sample]``, whose divergence is log q(s) − log p(s | a) at the path.
     """
-    images = observed(episode.images)
+    images = to_light(episode.images)
     seen, start = potentials(model, params, images), first_state(params)
 
     def one(key: PRNGKeyArray) -> Parts:
@@ -178,7 +178,7 @@ def log_weights(
     key: PRNGKeyArray,
     model: LatentModel,
     params: LatentParams,
-    episode: Episodes,
+    episode: PictureEpisodes,
     samples: int,
     how: Posterior = "smoothed",
 ) -> Float[Array, " sample"]:
@@ -203,7 +203,7 @@ def bounds(
     key: PRNGKeyArray,
     model: LatentModel,
     params: LatentParams,
-    episode: Episodes,
+    episode: PictureEpisodes,
     samples: int,
     how: Posterior = "smoothed",
 ) -> Bounds:

@@ -16,10 +16,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rlsuite.algorithms.latent_models.transition import Transition
-from rlsuite.algorithms.solar.model import Cost, Episodes, quadratic
+from rlsuite.data.pictures import PictureEpisodes, to_light
+from rlsuite.nets import costs
+from rlsuite.nets.costs import CostParams, start_cost
 from rlsuite.nets.network import Network
 from rlsuite.nets.sights import log_likelihood
-from rlsuite.ops import gaussian, lqr
+from rlsuite.ops import gaussian
 from rlsuite.ops.gaussian import Moments, Potential
 
 
@@ -93,13 +95,13 @@ class LatentParams(NamedTuple):
 
     encoder: Any
     decoder: Any
-    cost: Cost
+    cost: CostParams
     start: Float[Array, "*batch n"]
     log_spread: Float[Array, "*batch n"]
     transition: Any
 
 
-def init_params(key: PRNGKeyArray, model: LatentModel, shown: Episodes) -> LatentParams:
+def init_params(key: PRNGKeyArray, model: LatentModel, shown: PictureEpisodes) -> LatentParams:
     """Parameters of a model that knows nothing but how large costs are.
 
     Args:
@@ -112,34 +114,15 @@ def init_params(key: PRNGKeyArray, model: LatentModel, shown: Episodes) -> Laten
     """
     of_encoder, of_decoder, of_transition = jax.random.split(key, 3)
     n, m = model.size, shown.actions.shape[-1]
-    first = observed(shown.images[0, 0])
-    known = shown.costs is not None
-    cost = Cost(
-        0.3 * jnp.eye(n + m),
-        jnp.zeros(n + m),
-        jnp.mean(shown.costs) if known else jnp.zeros(()),
-        jnp.log(jnp.std(shown.costs) + 1e-3) if known else jnp.zeros(()),
-    )
+    first = to_light(shown.images[0, 0])
     return LatentParams(
         model.encoder.init(of_encoder, first),
         model.decoder.init(of_decoder, jnp.zeros(n)),
-        cost,
+        start_cost(n + m, shown.costs),
         jnp.zeros(n),
         jnp.zeros(n),
         model.transition.init(of_transition),
     )
-
-
-def observed(images: Any) -> Float[Array, "*images"]:
-    """Observations as networks see them.
-
-    Args:
-        images: Bytes, or numbers.
-
-    Returns:
-        Bytes as shares of light; numbers as they are.
-    """
-    return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
 
 
 def potentials(
@@ -220,11 +203,11 @@ def cost_of(
     Returns:
         ½ [s; a]ᵀ C [s; a] + cᵀ [s; a] + v.
     """
-    return lqr.evaluate(quadratic(params.cost), jnp.concatenate([states, actions], axis=-1))
+    return costs.mean_cost(params.cost, jnp.concatenate([states, actions], axis=-1))
 
 
 def log_paid(
-    params: LatentParams, states: Float[Array, "steps n"], episode: Episodes
+    params: LatentParams, states: Float[Array, "steps n"], episode: PictureEpisodes
 ) -> Float[Array, " steps"]:
     """Log p(c_t | s_t, a_t).
 
@@ -238,6 +221,5 @@ def log_paid(
     """
     if episode.costs is None:
         return jnp.zeros(len(states), states.dtype)
-    log_deviation = params.cost.log_deviation
-    error = (episode.costs - cost_of(params, states, episode.actions)) / jnp.exp(log_deviation)
-    return -jnp.square(error) / 2 - log_deviation - math.log(2 * math.pi) / 2
+    at = jnp.concatenate([states, episode.actions], axis=-1)
+    return costs.log_paid(params.cost, at, episode.costs)

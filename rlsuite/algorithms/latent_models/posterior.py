@@ -17,8 +17,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rlsuite.algorithms.latent_models.transition import Transition, chain_of
-from rlsuite.algorithms.solar import inference
 from rlsuite.ops import gaussian
+from rlsuite.ops import structured_inference as inference
 from rlsuite.ops.gaussian import Moments, Potential, Smoothed, information
 from rlsuite.ops.gaussian.steps import tell
 

@@ -26,11 +26,10 @@ from rlsuite.algorithms.latent_models.model import (
     LatentParams,
     first_state,
     log_shown,
-    observed,
     potentials,
 )
 from rlsuite.algorithms.latent_models.transition import Transition, settled
-from rlsuite.algorithms.solar.model import Episodes
+from rlsuite.data.pictures import PictureEpisodes, to_light
 from rlsuite.ops.gaussian import Moments, Potential, information
 from rlsuite.ops.gaussian.steps import move, tell
 
@@ -170,7 +169,7 @@ def prediction_nll(
     key: PRNGKeyArray,
     model: LatentModel,
     params: LatentParams,
-    episode: Episodes,
+    episode: PictureEpisodes,
     horizon: int,
     samples: int,
 ) -> Float[Array, " horizon"]:
@@ -194,7 +193,7 @@ def prediction_nll(
     steps = len(episode.actions)
     if not 1 <= horizon <= steps:
         raise ValueError(f"horizon is {horizon}; allowed with {steps} actions: 1 to {steps}")
-    images = observed(episode.images)
+    images = to_light(episode.images)
     begins = jnp.arange(steps - horizon + 1)
     ahead = begins[:, None] + jnp.arange(horizon)
 

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rlsuite.algorithms.solar.inference import Chain
 from rlsuite.ops.gaussian import LinearGaussian, Moments, Smoothed
 from rlsuite.ops.lqr import Dynamics
+from rlsuite.ops.structured_inference import StateChain
 
 Step = Callable[[Any, Any, Array, Array], tuple[Any, Moments]]
 """``(θ, carry, state, action) -> (carry, law of the next state)``."""
@@ -40,7 +40,7 @@ class Conjugate(NamedTuple):
         divergence: ``q -> KL(q ‖ p)`` from the prior, in nats.
     """
 
-    chain: Callable[[Any, Moments, Array], Chain]
+    chain: Callable[[Any, Moments, Array], StateChain]
     update: Callable[[Any, Smoothed, Array, Any, Any], Any]
     mean: Callable[[Any], Any]
     draw: Callable[[PRNGKeyArray, Any], Any]

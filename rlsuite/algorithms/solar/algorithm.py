@@ -19,8 +19,9 @@ from rlsuite.algorithms.solar.collecting import (
 )
 from rlsuite.algorithms.solar.config import Config
 from rlsuite.algorithms.solar.learning import Learner, learn, start_learning
-from rlsuite.algorithms.solar.model import Episodes, Networks
+from rlsuite.algorithms.solar.model import Networks
 from rlsuite.core import Algorithm
+from rlsuite.data.pictures import PictureEpisodes
 from rlsuite.envs.control import Control
 from rlsuite.nets.network import from_linen
 from rlsuite.nets.sights import CoordinateDecoder, PlacesEncoder, components_encoder
@@ -40,7 +41,7 @@ class State(NamedTuple):
     """
 
     learner: Learner
-    episodes: Episodes
+    episodes: PictureEpisodes
     collected: Int[Array, ""]
     controller: Controller
     multiplier: Float[Array, ""]
@@ -128,7 +129,9 @@ def make(problem: Control, config: Config, *, networks: Networks | None = None) 
         seen = jax.tree.map(lambda x: x[0], seen)
         return respond(state.controller, key, belief, seen, structured=structured)
 
-    def cost_of(learner: Learner, episodes: Episodes, count: Int[Array, ""]) -> lqr.Quadratic:
+    def cost_of(
+        learner: Learner, episodes: PictureEpisodes, count: Int[Array, ""]
+    ) -> lqr.Quadratic:
         number = min(config.cost_episodes, config.capacity)
         latest = (count - 1 - jnp.arange(number)) % config.capacity
         some = jax.tree.map(lambda x: x[latest], episodes)
@@ -229,7 +232,7 @@ def make(problem: Control, config: Config, *, networks: Networks | None = None) 
     return Algorithm(init, step, act, evaluate, chunk_length=1)
 
 
-def with_room(episodes: Episodes, capacity: int) -> Episodes:
+def with_room(episodes: PictureEpisodes, capacity: int) -> PictureEpisodes:
     """The same episodes, and room for more."""
     room = capacity - len(episodes.costs)
     return jax.tree.map(

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rlsuite.algorithms.solar import inference
-from rlsuite.algorithms.solar.model import Episodes, to_bytes
+from rlsuite.data.pictures import PictureEpisodes, to_bytes
 from rlsuite.envs.control import Control
 from rlsuite.ops import lqr
+from rlsuite.ops import structured_inference as inference
 from rlsuite.ops.gaussian import Moments, Potential, information
 from rlsuite.ops.gaussian.steps import move, tell
 
@@ -92,7 +92,7 @@ def collect(
     count: int,
     length: int,
     look: Callable[[Any], Any] | None = None,
-) -> tuple[Episodes, Any]:
+) -> tuple[PictureEpisodes, Any]:
     """Walk through episodes.
 
     Args:
@@ -108,7 +108,7 @@ def collect(
         (the episodes, what else was kept).
     """
 
-    def episode(key: PRNGKeyArray) -> tuple[Episodes, Any]:
+    def episode(key: PRNGKeyArray) -> tuple[PictureEpisodes, Any]:
         of_start, of_steps = jax.random.split(key)
 
         def step(now: Any, key: PRNGKeyArray) -> tuple[Any, Any]:
@@ -123,6 +123,6 @@ def collect(
         keys = jax.random.split(of_steps, length)
         last, (images, actions, costs, kept) = jax.lax.scan(step, first, keys)
         images = jnp.concatenate([images, to_bytes(last[1].observation)[None]])
-        return Episodes(images, actions, costs), kept
+        return PictureEpisodes(images, actions, costs), kept
 
     return jax.vmap(episode)(jax.random.split(key, count))

@@ -9,7 +9,9 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from rlsuite.algorithms.solar import model
 from rlsuite.algorithms.solar.config import Config
-from rlsuite.algorithms.solar.model import Cost, Episodes, Networks, Params, Parts, to_light
+from rlsuite.algorithms.solar.model import Networks, Params, Parts
+from rlsuite.data.pictures import PictureEpisodes, to_light
+from rlsuite.nets.costs import start_cost
 from rlsuite.nets.sights import principal_components
 from rlsuite.ops import mniw
 from rlsuite.ops.mniw import Expected, Natural
@@ -35,26 +37,20 @@ def start_learning(
     networks: Networks,
     transformation: optax.GradientTransformation,
     config: Config,
-    shown: Episodes,
+    shown: PictureEpisodes,
     key: PRNGKeyArray,
 ) -> Learner:
     """A model that knows nothing but how large costs are."""
     of_encoder, of_decoder = jax.random.split(key)
     n, m = config.size, shown.actions.shape[-1]
     image = jnp.zeros(shown.images.shape[2:])
-    cost = Cost(
-        0.3 * jnp.eye(n + m),
-        jnp.zeros(n + m),
-        jnp.mean(shown.costs),
-        jnp.log(jnp.std(shown.costs)),
-    )
     encoder = networks.encoder.init(of_encoder, image)
     if config.representation == "components":
         encoder = principal_components(to_light(shown.images), n)
     params = Params(
         encoder,
         networks.decoder.init(of_decoder, jnp.zeros(n)),
-        cost,
+        start_cost(n + m, shown.costs),
         jnp.zeros(n),
         jnp.zeros(n),
     )
@@ -83,7 +79,7 @@ def learn(
     transformation: optax.GradientTransformation,
     config: Config,
     learner: Learner,
-    episodes: Episodes,
+    episodes: PictureEpisodes,
     have: Int[Array, ""],
     key: PRNGKeyArray,
 ) -> tuple[Learner, Parts]:
@@ -117,7 +113,7 @@ def update(
     transformation: optax.GradientTransformation,
     config: Config,
     learner: Learner,
-    batch: Episodes,
+    batch: PictureEpisodes,
     have: Int[Array, ""],
     key: PRNGKeyArray,
 ) -> tuple[Learner, Parts]:
@@ -139,7 +135,7 @@ def update(
     known = mniw.expected(mniw.to_moments(learner.known))
 
     def loss(params: Params, known: Expected) -> tuple[Array, tuple[Parts, Natural]]:
-        def one(key: PRNGKeyArray, episode: Episodes) -> tuple[Parts, Natural]:
+        def one(key: PRNGKeyArray, episode: PictureEpisodes) -> tuple[Parts, Natural]:
             return model.bound(networks, params, known, key, episode, config)
 
         parts, told = jax.tree.map(lambda x: jnp.mean(x, axis=0), jax.vmap(one)(keys, batch))

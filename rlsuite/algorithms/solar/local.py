@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rlsuite.algorithms.solar import inference
 from rlsuite.ops import lqr, mniw
+from rlsuite.ops import structured_inference as inference
 from rlsuite.ops.gaussian import Moments, Potential, Smoothed
 from rlsuite.ops.mniw import MNIW
 

@@ -23,15 +23,16 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, UInt8
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from rlsuite.algorithms.solar import inference
 from rlsuite.algorithms.solar.config import Config
+from rlsuite.data.pictures import PictureEpisodes, to_light
+from rlsuite.nets.costs import CostParams, log_paid
 from rlsuite.nets.network import Network
 from rlsuite.nets.sights import Likelihood, log_likelihood
 from rlsuite.ops import gaussian
+from rlsuite.ops import structured_inference as inference
 from rlsuite.ops.gaussian import Moments, Potential, Smoothed
-from rlsuite.ops.lqr import Quadratic
 from rlsuite.ops.mniw import Expected, Natural
 
 
@@ -49,36 +50,6 @@ class Networks(NamedTuple):
     likelihood: Likelihood
 
 
-class Episodes(NamedTuple):
-    """Episodes of T actions.
-
-    Attributes:
-        images: o_0 … o_T, bytes.
-        actions: a_0 … a_{T−1}, as they were taken, within [−1, 1].
-        costs: c_0 … c_{T−1}.
-    """
-
-    images: Any
-    actions: Any
-    costs: Any
-
-
-class Cost(NamedTuple):
-    """The cost's parameters: C = R Rᵀ is positive semidefinite whatever R is.
-
-    Attributes:
-        root: R.
-        slope: c.
-        constant: v.
-        log_deviation: log σ.
-    """
-
-    root: Float[Array, "*batch nm nm"]
-    slope: Float[Array, "*batch nm"]
-    constant: Float[Array, "*batch"]
-    log_deviation: Float[Array, "*batch"]
-
-
 class Params(NamedTuple):
     """What gradients move.
 
@@ -92,7 +63,7 @@ class Params(NamedTuple):
 
     encoder: Any
     decoder: Any
-    cost: Cost
+    cost: CostParams
     start: Float[Array, "*batch n"]
     log_spread: Float[Array, "*batch n"]
 
@@ -109,18 +80,6 @@ class Parts(NamedTuple):
     pictures: Float[Array, "*batch"]
     costs: Float[Array, "*batch"]
     divergence: Float[Array, "*batch"]
-
-
-def quadratic(cost: Cost) -> Quadratic:
-    """The cost as a quadratic function of [s; a].
-
-    Args:
-        cost: Its parameters.
-
-    Returns:
-        C, c and v.
-    """
-    return Quadratic(cost.root @ cost.root.mT, cost.slope, cost.constant)
 
 
 def first_state(params: Params) -> Moments:
@@ -158,7 +117,7 @@ def seen(networks: Networks, params: Params, images: Any) -> Potential:
 
 
 def states_of(
-    networks: Networks, params: Params, known: Expected, episode: Episodes, config: Config
+    networks: Networks, params: Params, known: Expected, episode: PictureEpisodes, config: Config
 ) -> Smoothed:
     """The states of an episode, by the model.
 
@@ -183,7 +142,7 @@ def bound(
     params: Params,
     known: Expected,
     key: PRNGKeyArray,
-    episode: Episodes,
+    episode: PictureEpisodes,
     config: Config,
 ) -> tuple[Parts, Natural]:
     """The bound's parts of one episode, and the statistics of its states.
@@ -217,26 +176,6 @@ def bound(
     logits = networks.decoder.apply(params.decoder, found.path[some])
     shown = to_light(episode.images[some])
     drawn = jax.vmap(lambda x, o: log_likelihood(networks.likelihood, x, o))(logits, shown)
-    deviation = jnp.exp(params.cost.log_deviation)
-    error = (episode.costs - _expected_cost(params.cost, found, episode.actions)) / deviation
-    costs = -jnp.square(error) / 2 - params.cost.log_deviation - jnp.log(2 * jnp.pi) / 2
-    return Parts(count * jnp.mean(drawn), jnp.sum(costs), found.divergence), counted
-
-
-def to_bytes(image: Float[Array, "*picture"]) -> UInt8[Array, "*picture"]:
-    """Shares of light as bytes, a quarter of the memory."""
-    return jnp.round(255 * image).astype(jnp.uint8)
-
-
-def to_light(image: UInt8[Array, "*picture"]) -> Float[Array, "*picture"]:
-    """Bytes as shares of light."""
-    return image.astype(jnp.float32) / 255
-
-
-def _expected_cost(
-    cost: Cost, found: inference.Inferred, actions: Float[Array, "steps m"]
-) -> Float[Array, " steps"]:
-    """The mean of the costs under the draw of the states."""
-    at = jnp.concatenate([found.path[:-1], actions], axis=-1)
-    rooted = at @ cost.root
-    return jnp.sum(jnp.square(rooted), axis=-1) / 2 + at @ cost.slope + cost.constant
+    at = jnp.concatenate([found.path[:-1], episode.actions], axis=-1)
+    paid = jnp.sum(log_paid(params.cost, at, episode.costs))
+    return Parts(count * jnp.mean(drawn), paid, found.divergence), counted

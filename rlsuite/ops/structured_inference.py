@@ -27,7 +27,7 @@ from rlsuite.ops.gaussian import LinearGaussian, Moments, Potential, Smoothed, i
 from rlsuite.ops.mniw import Expected, Natural
 
 
-class Chain(NamedTuple):
+class StateChain(NamedTuple):
     """The law of an episode's states before its pictures are seen, not normalised.
 
     Attributes:
@@ -39,7 +39,7 @@ class Chain(NamedTuple):
     excess: Potential
 
 
-class Inferred(NamedTuple):
+class InferredStates(NamedTuple):
     """The states of an episode, given its pictures.
 
     Attributes:
@@ -69,7 +69,7 @@ def inputs_of(
     return jnp.concatenate([states, actions, one], axis=-1)
 
 
-def chain(initial: Moments, known: Expected, actions: Float[Array, "steps m"]) -> Chain:
+def chain(initial: Moments, known: Expected, actions: Float[Array, "steps m"]) -> StateChain:
     """The chain along an episode's actions.
 
     Args:
@@ -95,10 +95,10 @@ def chain(initial: Moments, known: Expected, actions: Float[Array, "steps m"]) -
         -jnp.einsum("ti,tij,tj->t", fixed, unknown[..., n:, n:], fixed) / 2
         - (known.log_determinant + positive_definite.log_determinant(factor)) / 2,
     )
-    return Chain(LinearGaussian(initial, mean_map[..., :n], offset, noise), excess)
+    return StateChain(LinearGaussian(initial, mean_map[..., :n], offset, noise), excess)
 
 
-def smoothed(along: Chain, potentials: Potential) -> Smoothed:
+def smoothed(along: StateChain, potentials: Potential) -> Smoothed:
     """The law of the states.
 
     Args:
@@ -111,7 +111,7 @@ def smoothed(along: Chain, potentials: Potential) -> Smoothed:
     return gaussian.smooth(along.model, _told(along, potentials))
 
 
-def infer(key: PRNGKeyArray, along: Chain, potentials: Potential) -> Inferred:
+def infer(key: PRNGKeyArray, along: StateChain, potentials: Potential) -> InferredStates:
     """The law of the states, a draw, and how far it is from what was known before.
 
     Args:
@@ -127,7 +127,7 @@ def infer(key: PRNGKeyArray, along: Chain, potentials: Potential) -> Inferred:
     law = gaussian.rts(along.model, found)
     path = gaussian.sample(key, along.model, found)
     seen = jnp.sum(expected_value(potentials, law.states))
-    return Inferred(law, path, seen - law.log_evidence)
+    return InferredStates(law, path, seen - law.log_evidence)
 
 
 def alone(potentials: Potential) -> Smoothed:
@@ -144,7 +144,7 @@ def alone(potentials: Potential) -> Smoothed:
     return Smoothed(Moments(mean, nothing), nothing[1:], jnp.zeros((), mean.dtype))
 
 
-def infer_alone(key: PRNGKeyArray, potentials: Potential) -> Inferred:
+def infer_alone(key: PRNGKeyArray, potentials: Potential) -> InferredStates:
     """Each state given its picture, as if nothing moved: q(s_t) ∝ ψ_t(s_t), a priori N(0, I).
 
     Args:
@@ -158,7 +158,7 @@ def infer_alone(key: PRNGKeyArray, potentials: Potential) -> Inferred:
     mean, precision = placed.states.mean, jnp.diagonal(potentials.precision, axis1=-2, axis2=-1)
     path = mean + jax.random.normal(key, mean.shape, mean.dtype) / jnp.sqrt(precision)
     divergence = jnp.sum(1 / precision + jnp.square(mean) - 1 + jnp.log(precision)) / 2
-    return Inferred(placed, path, divergence)
+    return InferredStates(placed, path, divergence)
 
 
 def expected_value(potential: Potential, law: Moments) -> Float[Array, "*batch"]:
@@ -198,7 +198,7 @@ def step_statistics(law: Smoothed, actions: Float[Array, "steps m"]) -> Natural:
     )
 
 
-def _told(along: Chain, potentials: Potential) -> Potential:
+def _told(along: StateChain, potentials: Potential) -> Potential:
     """All that is told of each state."""
     return jax.tree.map(
         lambda seen, more: jnp.concatenate([seen[:-1] + more, seen[-1:]]), potentials, along.excess
