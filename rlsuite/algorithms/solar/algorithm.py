@@ -109,8 +109,20 @@ def make(problem: Control, config: Config, *, networks: Networks | None = None) 
         networks: Encoder and decoder.
 
     Returns:
-        The algorithm; a step is one round: learn, infer, improve, collect.
+        The algorithm; a step is one round: learn, infer, improve, collect. ``act`` takes an
+        observation or a whole ``Timestep``, and what it knew before; None starts an episode.
+
+    Raises:
+        ValueError: If observations are not pictures, or episodes are too short.
+
+    Example:
+        >>> from rlsuite.envs.pixels import pixel_navigation
+        >>> algorithm = make(pixel_navigation(order=1), Config(size=2))
+        >>> state = jax.eval_shape(algorithm.init, jax.random.key(0))
+        >>> state.episodes.images.shape, state.controller.policy.gain.shape
+        ((200, 51, 32, 32, 1), (50, 2, 2))
     """
+    _check(problem, config)
     nets = networks or default_networks(problem, config)
     actions = problem.actions.size
     structured = config.representation == "structured"
@@ -216,6 +228,7 @@ def make(problem: Control, config: Config, *, networks: Networks | None = None) 
         key: PRNGKeyArray | None, state: State, observation: Any, carry: Belief | None
     ) -> tuple[Array, Belief]:
         belief = first_belief(state.controller) if carry is None else carry
+        observation = getattr(observation, "observation", observation)
         return follow(state, key, observation, belief)
 
     def evaluate(key: PRNGKeyArray, state: State) -> Evaluation:
@@ -238,3 +251,20 @@ def with_room(episodes: PictureEpisodes, capacity: int) -> PictureEpisodes:
     return jax.tree.map(
         lambda x: jnp.concatenate([x, jnp.zeros((room, *x.shape[1:]), x.dtype)]), episodes
     )
+
+
+def _check(problem: Control, config: Config) -> None:
+    """Refuse what is not pictures, and episodes that end before ``length`` actions."""
+    shape = tuple(problem.spec.timestep.observation.shape)
+    if len(shape) != 3:
+        raise ValueError(f"problem has observations of shape {shape}; allowed: (height, width, c)")
+    if problem.actions.is_discrete:
+        raise ValueError("problem has actions that are categories; allowed: numbers")
+    most = getattr(problem.params, "max_steps_in_episode", None)
+    if most is not None and not isinstance(most, jax.core.Tracer) and config.length > most:
+        raise ValueError(f"config field 'length' is {config.length}; allowed: at most {int(most)}")
+    if config.capacity < config.first_rollouts + config.rollouts:
+        raise ValueError(
+            f"config field 'capacity' is {config.capacity}; allowed: at least first_rollouts + "
+            f"rollouts, {config.first_rollouts + config.rollouts}"
+        )

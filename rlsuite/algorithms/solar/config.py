@@ -24,6 +24,8 @@ class Config:
         pictures: Of each of them, how many pictures are decoded, at random.
         learning_rate: Of encoder, decoder and cost (Adam).
         natural_rate: ρ, of q(F, Σ).
+        prior_noise: A priori Ψ is this times I, in the states' units: a tenth of what a state
+            varies by, squared, times the number of pairs would drown what data say.
         clip: The greatest norm of a gradient.
         full: Whether the natural gradient has the term that the authors' program drops.
         timed: Whether each step of an episode has an (F, Σ) of its own in the model, too.
@@ -51,6 +53,7 @@ class Config:
     pictures: int = setting(default=4, at_least=1)
     learning_rate: float = setting(default=3e-3, above=0)
     natural_rate: float = setting(default=0.05, above=0, at_most=1)
+    prior_noise: float = setting(default=0.02, above=0)
     clip: float = setting(default=100.0, above=0)
     full: bool = False
     timed: bool = False

@@ -62,13 +62,13 @@ def learning_prior(config: Config, actions: int) -> Natural:
     """What is known of (F, Σ) in advance.
 
     Args:
-        config: Of which ``size``, ``timed`` and ``length`` count.
+        config: Of which ``size``, ``prior_noise``, ``timed`` and ``length`` count.
         actions: m.
 
     Returns:
         η_0, of each step if the model has such.
     """
-    one = mniw.to_natural(mniw.prior(config.size, actions + 1))
+    one = mniw.to_natural(mniw.prior(config.size, actions + 1, psi=config.prior_noise))
     if not config.timed:
         return one
     return jax.tree.map(lambda x: jnp.broadcast_to(x, (config.length, *x.shape)), one)

@@ -1,0 +1,167 @@
+"""Problems for SOLAR: lamps, of which all is known, and points that are seen as pictures."""
+
+import functools
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from rlsuite.algorithms import solar
+from rlsuite.envs.control import Control
+from rlsuite.envs.lamps import best_return, lamps
+from rlsuite.envs.pixels import pixel_navigation
+from rlsuite.nets.network import from_linen
+from rlsuite.ops import lqr
+from rlsuite.problems.episodes import draw_frames, play, random_return
+from rlsuite.registry import Entry, Problem
+
+
+def _halves(key: Any, shape: tuple[int, int], dtype: Any = float) -> Array:  # noqa: ARG001
+    """Which half of the picture a pixel lies in, as a matrix of pixels and lamps."""
+    right = jnp.arange(shape[0]) % 8 >= 4
+    return jnp.stack([~right, right], axis=1).astype(dtype)
+
+
+class _Halves(nn.Module):
+    """States are the lights of both halves, and as sure everywhere: nothing is left to learn."""
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "*batch h w c"]
+    ) -> tuple[Float[Array, "*batch 2"], Float[Array, "*batch 2"]]:
+        flat = images.reshape(*images.shape[:-3], -1)
+        mean = nn.Dense(2, kernel_init=lambda *how: _halves(*how) / 32)(flat)
+        sure = self.param("log_precision", nn.initializers.constant(7.0), (2,))
+        return mean, jnp.broadcast_to(sure, mean.shape)
+
+
+class _Lights(nn.Module):
+    """Pixels as bright as their half's state: the logistic function is nearly a line there."""
+
+    @nn.compact
+    def __call__(self, states: Float[Array, "*batch 2"]) -> Float[Array, "*batch 8 8 1"]:
+        how = {
+            "kernel_init": lambda key, shape, dtype: 4 * _halves(key, shape[::-1], dtype).T,
+            "bias_init": nn.initializers.constant(-2.0),
+        }
+        return nn.Dense(64, **how)(states).reshape(*states.shape[:-1], 8, 8, 1)
+
+
+_KNOWN = solar.Networks(from_linen(_Halves()), from_linen(_Lights()), "bernoulli")
+
+_LAMPS = solar.Config(
+    size=2,
+    length=8,
+    first_rollouts=20,
+    rollouts=5,
+    capacity=60,
+    first_updates=30,
+    updates=5,
+    batch_size=5,
+    natural_rate=0.2,
+    prior_noise=1e-3,
+    cost_episodes=30,
+    rounds=5,
+    evaluation_episodes=2,
+)
+
+_POINT = solar.Config(size=2, first_updates=1200, updates=60)
+
+_PUSHED = solar.Config(
+    size=4,
+    first_rollouts=80,
+    first_updates=1000,
+    updates=100,
+    exploration=0.1,
+    bound=0.3,
+)
+
+
+def navigation_returns(problem: Control) -> dict[str, float]:
+    """What random actions earn, and what the best controller of the true state does.
+
+    Args:
+        problem: Of ``pixel_navigation``, with its goal at a known place.
+
+    Returns:
+        Returns by name.
+    """
+    params = problem.params
+    n = problem.environment.state_size
+    steps = int(params.max_steps_in_episode)
+    moved, pushed = problem.environment.transition(params)
+    weights = jnp.concatenate(
+        [jnp.ones(2), jnp.full(n - 2, params.velocity_weight), jnp.full(2, params.action_weight)]
+    )
+
+    def each(x: Array) -> Array:
+        return jnp.broadcast_to(x, (steps, *x.shape))
+
+    dynamics = lqr.Dynamics(
+        each(moved), each(pushed), jnp.zeros((steps, n)), each(params.noise**2 * jnp.eye(n))
+    )
+    cost = lqr.Quadratic(each(jnp.diag(2 * weights)), jnp.zeros((steps, n + 2)), jnp.zeros(steps))
+    none = lqr.Quadratic(jnp.zeros((n, n)), jnp.zeros(n), jnp.zeros(()))
+    known = lqr.Problem(dynamics, cost, none)
+    far = jnp.stack(params.start) - jnp.stack(params.goal)
+    begin = lqr.Gaussian(jnp.pad(far, (0, n - 2)), params.spread**2 * jnp.eye(n))
+    best = lqr.expected_cost(known, lqr.law(dynamics, lqr.solve(known).policy, begin))
+    return {"random": random_return(problem), "optimal": -float(best)}
+
+
+def lamp_returns(problem: Control) -> dict[str, float]:
+    """What random actions earn with lamps, and the best ones."""
+    return {"random": random_return(problem), "optimal": best_return(problem)}
+
+
+def _draw(problem: Control, config: solar.Config, state: Any, **how: Any) -> Any:
+    """An episode of the mean actions as pictures."""
+    return draw_frames(play(problem, solar.make(problem, config, **how).act, state))
+
+
+def _problem(build: Any, config: solar.Config, num_steps: int, **how: Any) -> Problem:
+    return Problem(
+        build=build,
+        draw=functools.partial(_draw, **how.get("callables", {})),
+        num_steps=num_steps,
+        config=config,
+        score="score",
+        higher_is_better=True,
+        **how,
+    )
+
+
+ENTRY = Entry(
+    name="solar",
+    make=solar.make,
+    config=solar.Config,
+    problems={
+        "lamps": _problem(
+            lamps,
+            _LAMPS,
+            4,
+            summary="two lamps that are to shine equally, seen as a picture of 8×8 pixels",
+            baselines=lamp_returns,
+            callables={"networks": _KNOWN},
+            quick=True,
+        ),
+        "pixel-navigation-1": _problem(
+            functools.partial(pixel_navigation, 1),
+            _POINT,
+            10,
+            summary="a point that is moved to a goal, in a picture of 32×32 pixels",
+            baselines=navigation_returns,
+        ),
+        "pixel-navigation-2": _problem(
+            functools.partial(pixel_navigation, 2, frames=2),
+            _PUSHED,
+            12,
+            summary="a point that is pushed to a goal, in two pictures of 32×32 pixels",
+            baselines=navigation_returns,
+        ),
+    },
+    probe="lamps",
+    summary="Local linear-Gaussian models of what pictures show, and policies by LQR within a bound.",
+    citation="Zhang et al. 2019.",
+)
