@@ -38,6 +38,7 @@ _OWN_STUDIES = (
     "rlsuite.studies.meta_irl.reproduction",
     "rlsuite.studies.meta_irl.choices",
     "rlsuite.studies.meta_irl.beyond",
+    "rlsuite.studies.bayes_optimal.comparison",
 )
 _added: dict[str, "Entry"] = {}
 
