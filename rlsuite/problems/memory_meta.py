@@ -24,7 +24,16 @@ LENGTH = 20
 """Of an episode."""
 
 PREDICTION = memory_meta.Config(annealing_steps=10_000)
-BANDIT = memory_meta.Config(annealing_steps=5000, batch_size=256, memory_size=48)
+BANDIT = memory_meta.Config(
+    entropy_weight=0.004,
+    value_weight=0.04,
+    lambda_=0.9,
+    annealing_steps=6500,
+    batch_size=256,
+    memory_size=48,
+)
+"""A small weight of the value: the errors of returns would drown the policy's gradient."""
+
 _COIN = memory_meta.Config(
     learning_rate=1e-2, batch_size=32, memory_size=8, annealing_steps=400, evaluation_episodes=64
 )
@@ -113,7 +122,7 @@ def _prediction(model: Any, summary: str, **how: Any) -> Problem:
 def _bandit(arms: Any, horizon: int, summary: str) -> Problem:
     return Problem(
         build=lambda: bandits(arms(), horizon),
-        num_steps=5000,
+        num_steps=6500,
         config=BANDIT,
         summary=summary,
         score="value_lost",

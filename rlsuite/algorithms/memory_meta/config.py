@@ -25,7 +25,8 @@ class Config:
         learning_rate: Of the optimiser, at the beginning.
         max_gradient_norm: To which the gradient's norm is clipped.
         entropy_weight: c_h, at the beginning; it falls to 0 on a line over ``annealing_steps``.
-        value_weight: c_v.
+        value_weight: c_v; policy and value share all layers but the last, and returns vary by far
+            more than what choices make of them.
         discount: γ.
         lambda_: λ of the V-trace targets.
         clip_rho: ρ̄, also of the policy's weights.
@@ -47,10 +48,10 @@ class Config:
 
     learning_rate: float = setting(default=3e-3, above=0)
     max_gradient_norm: float = setting(default=1.0, above=0)
-    entropy_weight: float = setting(default=0.05, at_least=0)
-    value_weight: float = setting(default=0.5, at_least=0)
+    entropy_weight: float = setting(default=0.01, at_least=0)
+    value_weight: float = setting(default=0.05, at_least=0)
     discount: float = setting(default=1.0, at_least=0, at_most=1)
-    lambda_: float = setting(default=1.0, at_least=0, at_most=1)
+    lambda_: float = setting(default=0.9, at_least=0, at_most=1)
     clip_rho: float = setting(default=1.0, above=0)
     clip_c: float = setting(default=1.0, above=0)
     annealing_steps: int | None = setting(default=None, at_least=1)
