@@ -28,7 +28,7 @@ BANDIT = memory_meta.Config(
     entropy_weight=0.004,
     value_weight=0.04,
     lambda_=0.9,
-    annealing_steps=6500,
+    annealing_steps=9000,
     batch_size=256,
     memory_size=48,
 )
@@ -122,7 +122,7 @@ def _prediction(model: Any, summary: str, **how: Any) -> Problem:
 def _bandit(arms: Any, horizon: int, summary: str) -> Problem:
     return Problem(
         build=lambda: bandits(arms(), horizon),
-        num_steps=6500,
+        num_steps=9000,
         config=BANDIT,
         summary=summary,
         score="value_lost",

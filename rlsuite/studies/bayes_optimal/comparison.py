@@ -47,7 +47,7 @@ class Sizes(NamedTuple):
     beyond_seeds: int
 
 
-FULL = Sizes(10_000, 6500, 10, 31, 4000, 10_000, 500, 10_000, 3)
+FULL = Sizes(10_000, 9000, 10, 31, 4000, 10_000, 500, 10_000, 3)
 QUICK = Sizes(400, 60, 2, 7, 200, 400, 100, 0, 1)
 
 
