@@ -29,6 +29,7 @@ _OWN = (
     "rlsuite.problems.iql",
     "rlsuite.problems.cql",
     "rlsuite.problems.solar",
+    "rlsuite.problems.memory_meta",
 )
 _OWN_STUDIES = (
     "rlsuite.studies.objectworld",
@@ -38,6 +39,7 @@ _OWN_STUDIES = (
     "rlsuite.studies.meta_irl.reproduction",
     "rlsuite.studies.meta_irl.choices",
     "rlsuite.studies.meta_irl.beyond",
+    "rlsuite.studies.bayes_optimal.comparison",
 )
 _added: dict[str, "Entry"] = {}
 

@@ -41,11 +41,12 @@ class _Lights(nn.Module):
 
     @nn.compact
     def __call__(self, states: Float[Array, "*batch 2"]) -> Float[Array, "*batch 8 8 1"]:
-        how = {
-            "kernel_init": lambda key, shape, dtype: 4 * _halves(key, shape[::-1], dtype).T,
-            "bias_init": nn.initializers.constant(-2.0),
-        }
-        return nn.Dense(64, **how)(states).reshape(*states.shape[:-1], 8, 8, 1)
+        logits = nn.Dense(
+            64,
+            kernel_init=lambda key, shape, dtype: 4 * _halves(key, shape[::-1], dtype).T,
+            bias_init=nn.initializers.constant(-2.0),
+        )(states)
+        return logits.reshape(*states.shape[:-1], 8, 8, 1)
 
 
 _KNOWN = solar.Networks(from_linen(_Halves()), from_linen(_Lights()), "bernoulli")
@@ -117,7 +118,9 @@ def lamp_returns(problem: Control) -> dict[str, float]:
 
 def _draw(problem: Control, config: solar.Config, state: Any, **how: Any) -> Any:
     """An episode of the mean actions as pictures."""
-    return draw_frames(play(problem, solar.make(problem, config, **how).act, state))
+    act = solar.make(problem, config, **how).act
+    assert act is not None
+    return draw_frames(play(problem, act, state))
 
 
 def _problem(build: Any, config: solar.Config, num_steps: int, **how: Any) -> Problem:
@@ -162,6 +165,6 @@ ENTRY = Entry(
         ),
     },
     probe="lamps",
-    summary="Local linear-Gaussian models of what pictures show, and policies by LQR within a bound.",
+    summary="Local linear-Gaussian models of what pictures show, and LQR within a bound.",
     citation="Zhang et al. 2019.",
 )

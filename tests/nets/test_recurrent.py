@@ -1,4 +1,4 @@
-"""Recurrent cells against their equations, and episodes within sequences."""
+"""Memories against their equations, and episodes within sequences."""
 
 import functools
 
@@ -7,16 +7,33 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rlsuite.nets.recurrent import gru, lstm, reset, unroll
+from rlsuite.nets.causal_transformer import causal_transformer
+from rlsuite.nets.linear_recurrence import linear_recurrence
+from rlsuite.nets.recurrent import gru, lstm, reset, rnn, unroll
 
-CELLS = {"gru": gru, "lstm": lstm}
-cells = pytest.mark.parametrize("cell", [make(5) for make in CELLS.values()], ids=CELLS)
+MAKERS = {
+    "gru": gru,
+    "lstm": lstm,
+    "rnn": rnn,
+    "linear": linear_recurrence,
+    "transformer": functools.partial(causal_transformer, heads=1, context=16),
+    # Attention that does not reach as far back as the sequence is long.
+    "short transformer": functools.partial(causal_transformer, heads=1, context=3),
+}
+CELLS = {name: make(6 if "transformer" in name else 5) for name, make in MAKERS.items()}
+cells = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 
 
 def sequence(cell, length=7, batch=(3,)):
     of_params, of_inputs = jax.random.split(jax.random.key(0))
     inputs = jax.random.normal(of_inputs, (length, *batch, 2))
     return jax.jit(cell.init)(of_params, inputs[0]), inputs
+
+
+def walked(cell, params):
+    """What three sequences have left in memory after four steps."""
+    before = jax.random.normal(jax.random.key(1), (4, 3, 2))
+    return unroll(cell, params, cell.initial((3,)), before, jnp.zeros((4, 3), bool))[0]
 
 
 def sigmoid(x):
@@ -54,12 +71,50 @@ def test_lstm_is_its_equation():
     np.testing.assert_allclose(outputs, sigmoid(o) * np.tanh(memory), rtol=1e-5, atol=1e-6)
 
 
+def test_rnn_is_its_equation():
+    cell = rnn(5)
+    params, inputs = sequence(cell, length=1)
+    p = jax.tree.map(np.asarray, params["params"])
+    x, y = np.asarray(inputs[0]), np.random.default_rng(0).normal(size=(3, 5))
+    carry, outputs = cell.apply(params, jnp.asarray(y, jnp.float32), inputs[0])
+    expected = np.tanh(x @ p["i"]["kernel"] + p["i"]["bias"] + y @ p["h"]["kernel"])
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(carry, outputs)
+
+
+def test_a_linear_recurrence_is_its_equation():
+    cell = linear_recurrence(5, layers=1)
+    params, inputs = sequence(cell, batch=())
+    block = jax.tree.map(lambda x: np.asarray(x, float), params["blocks"][0])
+    rate = np.exp(-np.exp(block["log_decay"]) + 1j * np.exp(block["log_phase"]))
+    into = block["to_real"] + 1j * block["to_imaginary"]
+    out = block["from_real"] + 1j * block["from_imaginary"]
+    hidden = np.zeros(5, complex)
+    _, found = unroll(cell, params, cell.initial(()), inputs, jnp.zeros(7, bool))
+    for t in range(7):
+        u = np.asarray(inputs[t]) @ params["input"]["kernel"] + params["input"]["bias"]
+        hidden = rate * hidden + np.sqrt(1 - np.abs(rate) ** 2) * (u @ into)
+        g = np.asarray(jax.nn.gelu((hidden @ out).real + block["direct"] * u))
+        expected = u + (g @ block["value"]) * sigmoid(g @ block["gate"])
+        np.testing.assert_allclose(found[t], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_transformer_knows_distances_alone():
+    """The same inputs later in an episode, as far as attention reaches, give the same outputs."""
+    cell = causal_transformer(8, layers=1, heads=2, context=3)
+    params, inputs = sequence(cell, length=4, batch=())
+    again = jnp.concatenate([inputs, inputs])
+    _, outputs = unroll(cell, params, cell.initial(()), again, jnp.arange(8) == 0)
+    np.testing.assert_allclose(outputs[6:], outputs[2:4], rtol=1e-4, atol=1e-5)
+    assert np.abs(outputs[4] - outputs[0]).max() > 1e-3
+
+
 @cells
 def test_an_unrolled_sequence_is_its_episodes_one_by_one(cell):
     """Sequence 0 goes on with what was remembered; 1 begins anew at 0 and 4; 2 at 3."""
     params, inputs = sequence(cell)
     is_first = jnp.zeros((7, 3), bool).at[[0, 4, 3], [1, 1, 2]].set(True)
-    memory = jax.tree.map(lambda leaf: leaf + 0.5, cell.initial((3,)))
+    memory = walked(cell, params)
     last, outputs = jax.tree.map(
         np.asarray, jax.jit(functools.partial(unroll, cell))(params, memory, inputs, is_first)
     )
@@ -106,12 +161,29 @@ def test_no_gradient_crosses_a_beginning(cell):
 
 @cells
 def test_reset_forgets_only_where_told(cell):
-    carry = jax.tree.map(lambda leaf: leaf + 2.0, cell.initial((2,)))
-    for leaf in jax.tree.leaves(reset(cell, carry, jnp.array([True, False]))):
-        np.testing.assert_array_equal(leaf, [[0.0] * 5, [2.0] * 5])
+    params, _ = sequence(cell)
+    carry, fresh = walked(cell, params), cell.initial(())
+    found = reset(cell, carry, jnp.array([True, False, True]))
+    for leaf, old, new in zip(*map(jax.tree.leaves, (found, carry, fresh)), strict=True):
+        np.testing.assert_array_equal(leaf[0], new)
+        np.testing.assert_array_equal(leaf[1], old[1])
 
 
-@pytest.mark.parametrize("make", CELLS.values(), ids=CELLS)
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def test_no_units_are_refused(make):
     with pytest.raises(ValueError, match="size is 0; allowed: a whole number at least 1"):
         make(0)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: causal_transformer(6, heads=2), r"size is 6; allowed: a multiple of 2 \* heads"),
+        (lambda: causal_transformer(8, context=0), "context is 0; allowed"),
+        (lambda: linear_recurrence(4, layers=0), "layers is 0; allowed"),
+        (lambda: linear_recurrence(4, slowest=1.0), "slowest 1.0; allowed: 0 <= fastest"),
+    ],
+)
+def test_what_is_no_memory_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -1,0 +1,78 @@
+"""Beyond the paper: other memories, longer episodes than were trained on, and a hidden chain."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rlsuite.algorithms import memory_meta
+from rlsuite.algorithms.memory_meta.config import Memory
+from rlsuite.envs.prediction import Prediction
+from rlsuite.io.reports import Section
+from rlsuite.io.stages import Stages
+from rlsuite.io.tables import number, table
+from rlsuite.ops.conjugate import DirichletCategorical
+from rlsuite.problems.memory_meta import LENGTH, weather
+from rlsuite.studies.bayes_optimal.training import train
+
+MEMORIES: tuple[Memory, ...] = ("lstm", "gru", "rnn", "linear", "transformer")
+LONGER = 100
+
+
+def divergence(problem: Prediction, network: Any, params: Any, count: int = 2000) -> np.ndarray:
+    """The mean KL from Bayes at each step.
+
+    Args:
+        problem: The sequences.
+        network: The agent.
+        params: Its parameters.
+        count: Over how many sequences.
+
+    Returns:
+        One number a step.
+    """
+    x = jax.vmap(problem.sample, out_axes=1)(jax.random.split(jax.random.key(8), count))
+    found = jax.jit(lambda p: memory_meta.divergences(problem, network, p, x))(params)
+    return np.asarray(jnp.mean(found, axis=1))
+
+
+def section(config: memory_meta.Config, num_steps: int, num_seeds: int, stages: Stages) -> Section:
+    """Train each memory on dice and on the hidden chain, and report them.
+
+    Args:
+        config: The hyperparameters; the transformer takes a third of the rate.
+        num_steps: How many updates.
+        num_seeds: How many seeds.
+        stages: Keeps what is done.
+
+    Returns:
+        The section.
+    """
+    dice = Prediction(DirichletCategorical(jnp.ones(3)), LENGTH)
+    chain = Prediction(weather(), LENGTH)
+    longer = dataclasses.replace(dice, length=LONGER)
+    rows = []
+    for memory in MEMORIES:
+        rate = float(config.learning_rate) * (1 / 3 if memory == "transformer" else 1)
+        own = dataclasses.replace(config, memory=memory, learning_rate=rate)
+        cells: list[Any] = [memory]
+        for name, problem in (("dice", dice), ("chain", chain)):
+            runs = train(f"{name} {memory}", problem, own, num_steps, num_seeds, 2, stages)
+            network = memory_meta.prediction.default_network(problem, own)
+            agents = [runs.at(-1, seed) for seed in range(num_seeds)]
+            found = [divergence(problem, network, agent) for agent in agents]
+            cells.append(number(float(np.median([steps.mean() for steps in found]))))
+            if problem is dice:
+                far = [divergence(longer, network, agent, 500) for agent in agents]
+                cells.append(number(float(np.median([steps[LENGTH:].mean() for steps in far]))))
+        rows.append(cells)
+    lead = (
+        f"Mean KL from Bayes in nats a step, the median over {num_seeds} seeds, after "
+        f"{num_steps:,} updates on episodes of {LENGTH} steps: on dice, on dice at steps "
+        f"{LENGTH + 1} to {LONGER} of longer episodes, and on a chain with hidden states, whose "
+        "exact filter has no finite count of what was seen."
+    )
+    columns = ["memory", "dice", f"dice to {LONGER}", "hidden chain"]
+    return Section("Beyond the paper", [table("Other memories", lead, columns, rows)])

@@ -1,0 +1,98 @@
+"""Runs that leave their parameters at steps spread evenly over the logarithm of time."""
+
+import itertools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rlsuite.algorithms import memory_meta
+from rlsuite.configuration import to_json
+from rlsuite.io.stages import Stages
+
+
+class Runs(NamedTuple):
+    """What runs have left; every array of ``params`` is ``[checkpoint, seed, …]``.
+
+    Attributes:
+        steps: After how many updates, beginning with 0.
+        params: The agents' parameters then.
+    """
+
+    steps: np.ndarray
+    params: Any
+
+    def at(self, checkpoint: int, seed: int) -> Any:
+        """The parameters of one run at one time."""
+        return jax.tree.map(lambda leaf: leaf[checkpoint, seed], self.params)
+
+
+def spread(num_steps: int, count: int) -> np.ndarray:
+    """Zero, and numbers of updates at about even distances of their logarithms.
+
+    Args:
+        num_steps: The last.
+        count: How many at most, at least 2; fewer where they coincide.
+
+    Returns:
+        The numbers.
+
+    Example:
+        >>> spread(1000, 5).tolist()
+        [0, 1, 10, 100, 1000]
+    """
+    return np.unique([0, *np.round(np.geomspace(1, num_steps, count - 1)).astype(int)])
+
+
+def train(
+    name: str,
+    problem: Any,
+    config: memory_meta.Config,
+    num_steps: int,
+    num_seeds: int,
+    num_checkpoints: int,
+    stages: Stages,
+) -> Runs:
+    """Train all seeds in one program, unless it is done already.
+
+    Args:
+        name: The stage's name.
+        problem: Sequences to predict, or bandits.
+        config: The hyperparameters.
+        num_steps: How many updates.
+        num_seeds: How many seeds.
+        num_checkpoints: How often parameters are kept.
+        stages: Keeps what is done.
+
+    Returns:
+        The runs.
+    """
+    steps = spread(num_steps, num_checkpoints)
+    algorithm = memory_meta.make(problem, config)
+    keys = jax.vmap(lambda n: jax.random.fold_in(jax.random.key(0), n))(jnp.arange(num_seeds))
+
+    @jax.jit
+    def go_on(states: Any, start: Any, stop: Any) -> Any:
+        def of_seed(state: Any, key: Any) -> Any:
+            def update(n: Any, state: Any) -> Any:
+                return algorithm.step(jax.random.fold_in(key, n), state)[0]
+
+            return jax.lax.fori_loop(start, stop, update, state)
+
+        return jax.vmap(of_seed)(states, keys)
+
+    def compute() -> dict[str, Any]:
+        states = jax.jit(jax.vmap(algorithm.init))(keys)
+        kept = [jax.tree.map(np.asarray, states.params)]
+        for start, stop in itertools.pairwise(steps):
+            states = go_on(states, int(start), int(stop))
+            kept.append(jax.tree.map(np.asarray, states.params))
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *kept)
+        return {f"leaf {n}": leaf for n, leaf in enumerate(jax.tree.leaves(stacked))}
+
+    identity = repr((jax.tree.structure(problem), to_json(config), num_steps, num_seeds))
+    arrays = stages(name, f"{identity} {len(steps)}", compute)
+    shapes, structure = jax.tree.flatten(jax.eval_shape(algorithm.init, keys[0]).params)
+    leaves = [jnp.asarray(arrays[f"leaf {n}"]) for n in range(len(shapes))]
+    return Runs(steps, jax.tree.unflatten(structure, leaves))

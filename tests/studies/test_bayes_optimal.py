@@ -1,0 +1,105 @@
+"""The study of memories against Bayes, in miniature."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rlsuite.envs.bandits import bandits
+from rlsuite.envs.prediction import Prediction
+from rlsuite.io.stages import Stages
+from rlsuite.ops.bandits import UniformArms
+from rlsuite.ops.conjugate import DirichletCategorical
+from rlsuite.studies.bayes_optimal import comparison, convergence, ladder, structure, training
+from rlsuite.studies.bayes_optimal.comparison import Sizes
+
+
+@pytest.fixture(scope="module")
+def report():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison, "LENGTH", 6)
+        patch.setattr(comparison, "QUICK", Sizes(200, 3, 2, 4, 60, 150, 40, 0, 1))
+        return comparison.STUDY.run(quick=True, num_seeds=None, stages=Stages())
+
+
+def cells(table):
+    return [[cell.text for cell in row] for row in table.rows]
+
+
+def test_there_are_five_parts_with_figures(report):
+    titles = [section.title for section in report.sections]
+    assert titles == [
+        "Dice: behaviour",
+        "Dice: structure",
+        "Bandit: behaviour",
+        "Dice: convergence",
+        "Bandit: convergence",
+    ]
+    for section in report.sections:
+        assert all(item.data.startswith(b"\x89PNG") for item in section.pictures)
+        assert section.pictures
+
+
+def test_beside_every_map_stands_the_untrained_agent(report):
+    rows = cells(report.sections[1].tables[0])
+    assert [row[:2] for row in rows] == [
+        ["RNN → Bayes", "trained"],
+        ["RNN → Bayes", "untrained"],
+        ["Bayes → RNN", "trained"],
+        ["Bayes → RNN", "untrained"],
+    ]
+    outputs = [float(row[3]) for row in rows]
+    assert outputs[2] < 0.2 * outputs[3]
+    assert all(float(row[2]) > 0.5 * float(row[4]) for row in rows[2:])
+
+
+def test_training_brings_runs_nearer(report):
+    rows = cells(report.sections[3].tables[0])
+    assert float(rows[-1][2]) > 10  # The median KL at first over that at last.
+    assert float(rows[0][-1]) > 5 * float(rows[-2][-1])  # Distances in the plane.
+
+
+def test_the_ladder_is_exact(report):
+    rows = {row[0]: row[1] for row in cells(report.sections[2].tables[0])}
+    game = bandits(UniformArms(2), 6)
+    assert float(rows["random"]) == pytest.approx(float(game.best) - 3.0, abs=5e-3)
+    found = ladder.rungs(game, depth=60)
+    assert found.pop("width") < 1e-3
+    values = list(found.values())
+    assert values[0] == max(values)
+    assert 0 <= found["Gittins, γ = 0.95"] < found["myopic"] < found["Thompson"]
+
+
+def test_scaling_keeps_distances_in_the_plane():
+    points = np.random.default_rng(0).normal(size=(12, 2))
+    distances = np.linalg.norm(points[:, None] - points, axis=-1)
+    found = convergence.scaling(distances)
+    np.testing.assert_allclose(np.linalg.norm(found[:, None] - found, axis=-1), distances)
+    np.testing.assert_array_equal(found[-1], 0.0)
+
+
+def test_the_floor_is_what_no_map_undercuts():
+    """Groups of 50 with a variance of 0.04 around means with a variance of 1."""
+    rng = np.random.default_rng(0)
+    statistics = np.repeat(np.arange(200.0), 50)[:, None]
+    means = np.repeat(rng.normal(size=(200, 3)), 50, axis=0)
+    found = structure.floor(means + 0.2 * rng.normal(size=means.shape), statistics)
+    assert found == pytest.approx(0.04 / (np.var(means[::50]) + 0.04), rel=0.1)
+    assert structure.floor(means, statistics) < 1e-12
+
+
+def test_a_map_is_learned():
+    x = jax.random.normal(jax.random.key(0), (2000, 2))
+    y = jnp.stack([x[:, 0] * x[:, 1], 10.0 + jnp.sin(x[:, 0])], axis=1)
+    found = structure.fit(x, y, 1000)
+    assert structure.dissimilarity(found(x), y) < 0.01
+
+
+def test_runs_that_are_done_are_read_back(tmp_path, monkeypatch):
+    problem = Prediction(DirichletCategorical(jnp.ones(3)), 4)
+    config = comparison.PREDICTION
+    first = training.train("dice", problem, config, 3, 2, 3, Stages(tmp_path))
+    monkeypatch.setattr(jax.lax, "fori_loop", None)
+    again = training.train("dice", problem, config, 3, 2, 3, Stages(tmp_path, resume=True))
+    assert first.steps.tolist() == [0, 1, 3]
+    jax.tree.map(np.testing.assert_array_equal, first.params, again.params)
