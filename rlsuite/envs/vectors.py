@@ -1,8 +1,9 @@
 """A gymnax environment of vectors, for those that are only a start, a move and an observation.
 
-Actions lie within [−1, 1], observations are vectors, and an episode is cut off after
-``max_steps_in_episode`` steps: a subclass says the rest. Parameters hold all that differs between
-two environments of a class, so these are equal and share their compiled programs.
+Actions lie within [−1, 1], observations are vectors unless a subclass says otherwise, and an
+episode is cut off after ``max_steps_in_episode`` steps: a subclass says the rest. Parameters hold
+all that differs between two environments of a class, so these are equal and share their compiled
+programs.
 """
 
 import abc
@@ -59,7 +60,7 @@ class VectorEnvironment(environment.Environment[Any, Any], abc.ABC):
         """
 
     @abc.abstractmethod
-    def see(self, state: Any, params: Any) -> Float[Array, " n"]:
+    def see(self, state: Any, params: Any) -> Float[Array, "*observation"]:
         """The observation of a state.
 
         Args:
@@ -74,14 +75,16 @@ class VectorEnvironment(environment.Environment[Any, Any], abc.ABC):
         """Whether the episode is over for good: never, unless a subclass says so."""
         return jnp.zeros((), bool)
 
-    def reset_env(self, key: PRNGKeyArray, params: Any) -> tuple[Float[Array, " n"], Any]:
+    def reset_env(self, key: PRNGKeyArray, params: Any) -> tuple[Float[Array, "*observation"], Any]:
         """Start an episode."""
         state = self.start(key, params)
         return self.see(state, params), state
 
     def step_env(
         self, key: PRNGKeyArray, state: Any, action: Float[Array, " m"], params: Any
-    ) -> tuple[Float[Array, " n"], Any, Float[Array, ""], Bool[Array, ""], dict[str, Any]]:
+    ) -> tuple[
+        Float[Array, "*observation"], Any, Float[Array, ""], Bool[Array, ""], dict[str, Any]
+    ]:
         """Take one step, without resetting at the end of an episode."""
         after, reward = self.move(key, state, jnp.clip(action, -1.0, 1.0), params)
         after = after.replace(time=state.time + 1)
@@ -95,7 +98,7 @@ class VectorEnvironment(environment.Environment[Any, Any], abc.ABC):
         state: Any,
         action: Float[Array, " m"] | None,  # noqa: ARG002
         params: Any,
-    ) -> Float[Array, " n"]:
+    ) -> Float[Array, "*observation"]:
         """The observation of a state."""
         return self.see(state, params)
 

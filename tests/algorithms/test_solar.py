@@ -264,10 +264,38 @@ def test_a_policy_is_found_again_from_what_it_did():
     gain = jnp.asarray([[0.4, -0.3]])
     noise = 0.1 * jax.random.normal(jax.random.key(2), (4000, STEPS, M))
     done = states[:, :-1] @ gain.T + 0.2 + noise
-    found = solar.refitted(states, done, 0.25)
+    start = (jnp.zeros((STEPS, M, N)), jnp.zeros((STEPS, M)), 0.25 * jnp.ones((STEPS, M, M)))
+    found = solar.refitted(lqr.Policy(*start), states, done)
     np.testing.assert_allclose(found.gain, jnp.broadcast_to(gain, (STEPS, M, N)), atol=0.01)
     np.testing.assert_allclose(found.offset, jnp.full((STEPS, M), 0.2), atol=0.01)
     np.testing.assert_allclose(found.covariance, jnp.full((STEPS, M, M), 0.01), atol=2e-3)
+
+
+def test_of_few_alike_episodes_a_policy_keeps_its_gains():
+    states = 1.0 + 0.01 * jax.random.normal(jax.random.key(1), (5, STEPS + 1, N))
+    gain = jnp.broadcast_to(jnp.asarray([[0.4, -0.3]]), (STEPS, M, N))
+    old = lqr.Policy(gain, jnp.zeros((STEPS, M)), 0.01 * jnp.ones((STEPS, M, M)))
+    # States are seen one to the right of where they were: the same actions, another offset.
+    done = jnp.einsum("tij,etj->eti", gain, states[:, :-1] - 1.0)
+    found = solar.refitted(old, states, done)
+    np.testing.assert_allclose(found.gain, gain, atol=0.02)
+    acted = jnp.einsum("tij,etj->eti", found.gain, states[:, :-1]) + found.offset
+    np.testing.assert_allclose(acted, done, atol=0.01)
+
+
+def test_the_bound_follows_what_became_of_promises():
+    def factor(promised, turned_out, before=1.0):
+        return float(
+            solar.adjusted(jnp.asarray(1.0), jnp.asarray(promised), jnp.asarray(turned_out))
+        )
+
+    assert factor([10.0, 6.0], 6.0) == 5.0  # Kept: as long as may be.
+    assert factor([10.0, 6.0], 8.0) == 1.0  # Half of it: the step was the best one.
+    assert factor([10.0, 6.0], 10.0) == 0.5  # Nothing came of it.
+    np.testing.assert_allclose(factor([10.0, 6.0], 20.0), 4 / 28)
+    assert (
+        float(solar.adjusted(jnp.asarray(9.0), jnp.asarray([2.0, 1.0]), jnp.asarray(1.0))) == 10.0
+    )
 
 
 def test_a_weakened_law_has_the_same_means():

@@ -2,8 +2,8 @@ r"""SOLAR: local linear-Gaussian models in a learned space of states, and the po
 
 One step of the algorithm is a round: learn the model from all episodes (``learn``, stochastic
 variational inference with natural gradients), infer states and dynamics of the latest episodes
-(``fit``), improve the policy within a divergence (``improved``), and collect episodes with it.
-The pieces are public and useful alone.
+(``fit``), improve the policy within a divergence (``lqr.constrained``), and collect episodes with
+it. The pieces are public and useful alone.
 
 References:
     Zhang, Vikram, Smith, Abbeel, Johnson, Levine: SOLAR: deep structured representations for
@@ -34,9 +34,10 @@ from rlsuite.algorithms.solar.learning import (
 )
 from rlsuite.algorithms.solar.local import (
     Local,
+    adjusted,
     fit,
     fitted_cost,
-    improved,
+    local_problem,
     mean_dynamics,
     refitted,
     weakened,
@@ -64,6 +65,7 @@ __all__ = [
     "Parts",
     "Representation",
     "State",
+    "adjusted",
     "bound",
     "collect",
     "default_networks",
@@ -71,9 +73,9 @@ __all__ = [
     "first_state",
     "fit",
     "fitted_cost",
-    "improved",
     "learn",
     "learning_prior",
+    "local_problem",
     "make",
     "mean_dynamics",
     "potentials",

@@ -37,7 +37,7 @@ class State(NamedTuple):
         collected: How many episodes there have been.
         controller: Who acts.
         multiplier: Of the bound of a policy's step.
-        paid: The mean cost of the last episodes.
+        promised: What the last local model expected of the policy before it, and of its own.
     """
 
     learner: Learner
@@ -45,7 +45,7 @@ class State(NamedTuple):
     collected: Int[Array, ""]
     controller: Controller
     multiplier: Float[Array, ""]
-    paid: Float[Array, ""]
+    promised: Float[Array, " 2"]
 
 
 class Metrics(NamedTuple):
@@ -169,14 +169,13 @@ def make(problem: Control, config: Config, *, networks: Networks | None = None) 
         if not config.timed:
             law = jax.tree.map(lambda x: jnp.broadcast_to(x, (config.length, *x.shape)), law)
         start = model.first_state(learner.params)
-        paid = jnp.mean(jnp.sum(shown.costs, axis=1))
         return State(
             learner,
             with_room(shown, config.capacity),
             jnp.int32(count),
             Controller(policy, locally.mean_dynamics(law), start),
             jnp.ones(()),
-            paid,
+            jnp.zeros(2),
         )
 
     def step(key: PRNGKeyArray, state: State) -> tuple[State, Metrics]:
@@ -196,20 +195,21 @@ def make(problem: Control, config: Config, *, networks: Networks | None = None) 
         )
         old = state.controller.policy
         if config.updates > 0:
-            seen_now = locally.refitted(local.states, recent.actions, config.exploration**2)
-            old = jax.tree.map(lambda new, now: jnp.where(first, now, new), seen_now, old)
-        bound = config.bound * config.length * state.multiplier
+            old = locally.refitted(old, local.states, recent.actions)
         cost = cost_of(learner, state.episodes, state.collected)
-        found = locally.improved(local, cost, old, bound, config.temperature)
+        known, begin = locally.local_problem(local, cost)
+        now = lqr.expected_cost(known, lqr.law(known.dynamics, old, begin))
+        changed = locally.adjusted(state.multiplier, state.promised, now)
+        multiplier = jnp.where(first, state.multiplier, changed)
+        bound = config.bound * config.length * multiplier
+        found = lqr.constrained(known, old, begin, bound, temperature=config.temperature)
+        promised = jnp.stack([found.old_cost, found.cost])
         controller = Controller(found.policy, locally.mean_dynamics(local.dynamics), local.start)
         after = state._replace(learner=learner, controller=controller)
         act = functools.partial(follow, after)
-        begin = first_belief(controller)
-        fresh, _ = collect(problem, act, begin, of_episodes, config.rollouts, config.length)
+        blank = first_belief(controller)
+        fresh, _ = collect(problem, act, blank, of_episodes, config.rollouts, config.length)
         paid = jnp.mean(jnp.sum(fresh.costs, axis=1))
-        foreseen, actual = found.old_cost - found.cost, state.paid - paid
-        ratio = foreseen / (2 * jnp.maximum(1e-4, foreseen - actual))
-        multiplier = jnp.clip(state.multiplier * jnp.clip(ratio, 0.1, 5.0), 0.1, 10.0)
         where = (state.collected + jnp.arange(config.rollouts)) % config.capacity
         kept = jax.tree.map(lambda x, y: x.at[where].set(y), state.episodes, fresh)
         metrics = Metrics(
@@ -222,7 +222,7 @@ def make(problem: Control, config: Config, *, networks: Networks | None = None) 
             local.bounds[-1],
         )
         count = state.collected + config.rollouts
-        return State(learner, kept, count, controller, multiplier, paid), metrics
+        return State(learner, kept, count, controller, multiplier, promised), metrics
 
     def act(
         key: PRNGKeyArray | None, state: State, observation: Any, carry: Belief | None

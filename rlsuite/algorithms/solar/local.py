@@ -9,7 +9,7 @@ by turns; each raises the bound of the evidence. The policy then is the best wit
 the last one under the mean dynamics and E[Σ_t], with the learned cost (``lqr.constrained``).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -123,36 +123,38 @@ def mean_dynamics(law: MNIW) -> lqr.Dynamics:
 
 
 def refitted(
+    old: lqr.Policy,
     states: Float[Array, "episode time n"],
     actions: Float[Array, "episode steps m"],
-    variance: float | Float[Array, ""],
     pairs: float = 4.0,
 ) -> lqr.Policy:
     """The policy that was followed, in the states as they are seen now.
 
+    In a few episodes, the states of one time step differ little: they tell where the policy's
+    actions are, hardly its gains. These stay as they were where nothing is told.
+
     Args:
+        old: The policy in the states as they were seen then.
         states: Means of states.
         actions: What was done.
-        variance: The actions' prior variance, worth ``pairs`` pairs.
-        pairs: How many.
+        pairs: How many pairs the old covariance counts for.
 
     Returns:
-        u ~ N(K s + k, S) at each step: the most likely regression under a weak prior about zero.
+        u ~ N(K s + k, S) at each step, by a conjugate regression around the old one.
     """
-    n, m = states.shape[-1], actions.shape[-1]
+    steps, m = actions.shape[1:]
+    n = states.shape[-1]
     x = jnp.concatenate([states[:, :-1], jnp.ones((*actions.shape[:2], 1))], axis=-1)
     x, u = (jnp.moveaxis(value, 0, 1) for value in (x, actions))
     prior = MNIW(
-        jnp.eye(m) * variance * pairs,
-        jnp.asarray(pairs + m + 1.0),
-        jnp.zeros((m, n + 1)),
-        jnp.eye(n + 1) * 10.0,
+        old.covariance * pairs,
+        jnp.full(steps, pairs + m + 1.0),
+        jnp.concatenate([old.gain, old.offset[..., None]], axis=-1),
+        jnp.broadcast_to(10 * jnp.eye(n + 1), (steps, n + 1, n + 1)),
     )
-    every = jax.tree.map(lambda a: jnp.broadcast_to(a, (len(x), *a.shape)), prior)
-    law = mniw.to_moments(mniw.posterior(mniw.to_natural(every), mniw.statistics(x, u)))
-    return lqr.Policy(
-        law.mean[..., :n], law.mean[..., n], law.psi / (law.nu - m - 1)[:, None, None]
-    )
+    law = mniw.to_moments(mniw.posterior(mniw.to_natural(prior), mniw.statistics(x, u)))
+    found = mniw.mean(law)
+    return lqr.Policy(law.mean[..., :n], law.mean[..., n], found.covariance)
 
 
 def fitted_cost(
@@ -182,24 +184,44 @@ def fitted_cost(
     return lqr.fit_quadratic(flat, costs.ravel(), weights=jnp.repeat(weights, steps))
 
 
-def improved(
-    local: Local, cost: lqr.Quadratic, old: lqr.Policy, bound: Any, temperature: Any
-) -> lqr.Constrained:
-    """The best policy within a divergence of the old one.
+def local_problem(local: Local, cost: lqr.Quadratic) -> tuple[lqr.Problem, lqr.Gaussian]:
+    """Control around the last episodes, by mean dynamics and mean noise.
 
     Args:
         local: Local dynamics.
         cost: Of [s; a], the same at each step; the last state costs nothing.
-        old: The policy that was followed.
-        bound: How far from it, in nats for the whole episode.
-        temperature: What a nat of entropy is worth.
 
     Returns:
-        The policy, and what it is expected to cost.
+        (the problem, the law of its first state).
     """
-    steps, n = old.gain.shape[0], local.start.mean.shape[-1]
-    every = jax.tree.map(lambda x: jnp.broadcast_to(x, (steps, *x.shape)), cost)
+    dynamics, n = mean_dynamics(local.dynamics), local.start.mean.shape[-1]
+    every = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(dynamics.offset), *x.shape)), cost)
     none = lqr.Quadratic(jnp.zeros((n, n)), jnp.zeros(n), jnp.zeros(()))
-    problem = lqr.Problem(mean_dynamics(local.dynamics), every, none)
     start = lqr.Gaussian(local.start.mean, local.start.covariance)
-    return lqr.constrained(problem, old, start, bound, temperature=temperature)
+    return lqr.Problem(dynamics, every, none), start
+
+
+def adjusted(
+    multiplier: Float[Array, ""],
+    promised: Float[Array, " 2"],
+    turned_out: Float[Array, ""],
+) -> Float[Array, ""]:
+    """How much the bound of a policy's step is multiplied by from now on.
+
+    Of a quadratic model of what a longer step does, the best step is p / (2 (p − r)) times the
+    last one, p being the improvement that was promised and r the one that came (Levine and Abbeel
+    2014, as in the release: within 0.1 and 5, in all within 0.1 and 10). All costs are those that
+    local models expect, of which the last one has seen what happened: those that were paid in a few
+    episodes would be too noisy.
+
+    Args:
+        multiplier: Until now.
+        promised: What the last local model expected of the policy before the step and after it.
+        turned_out: What the model after it expects of the latter.
+
+    Returns:
+        The multiplier.
+    """
+    improvement, real = promised[0] - promised[1], promised[0] - turned_out
+    ratio = improvement / (2 * jnp.maximum(1e-4, improvement - real))
+    return jnp.clip(multiplier * jnp.clip(ratio, 0.1, 5.0), 0.1, 10.0)
