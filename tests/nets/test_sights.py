@@ -1,0 +1,100 @@
+"""Places in pictures, and pictures of places."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rlsuite.data.pictures import to_bytes, to_light
+from rlsuite.nets import costs
+from rlsuite.nets.sights import (
+    Convolution,
+    ConvolutionalEncoder,
+    CoordinateDecoder,
+    PlacesEncoder,
+    SpatialSoftmax,
+    log_likelihood,
+)
+from rlsuite.ops import lqr
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_convolution_is_that_of_xla(stride):
+    x = jax.random.normal(jax.random.key(0), (2, 8, 6, 3))
+    layer = Convolution(4, 5, stride)
+    params = layer.init(jax.random.key(1), x)
+    weights = params["params"]["Dense_0"]["kernel"].reshape(5, 5, 3, 4)
+    wanted = jax.lax.conv_general_dilated(
+        x, weights, (stride, stride), ((2, 2), (2, 2)), dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    np.testing.assert_allclose(layer.apply(params, x), wanted, atol=1e-5)
+
+
+def test_places_are_where_features_are():
+    dark = jnp.zeros((3, 9, 9, 2))
+    lit = dark.at[0, 4, 4, 0].set(5.0).at[1, 0, 8, 0].set(5.0).at[1, 8, 2, 1].set(5.0)
+    layer = SpatialSoftmax()
+    places, bright = layer.apply(layer.init(jax.random.key(0), lit), lit)
+    np.testing.assert_allclose(places[0, :2], [0, 0], atol=1e-5)
+    np.testing.assert_allclose(places[1], [1, -1, -0.5, 1], atol=1e-5)
+    np.testing.assert_allclose(bright, [[5, 0], [5, 5], [0, 0]], atol=1e-4)
+
+
+def test_a_thing_that_moves_moves_a_state_along_a_line():
+    """Before anything is learned: what the first layer finds is found anywhere."""
+
+    def spot(at):
+        rows, columns = jnp.meshgrid(jnp.arange(24.0), jnp.arange(24.0), indexing="ij")
+        return jnp.exp(-((rows - at[0]) ** 2 + (columns - at[1]) ** 2) / 6)[..., None]
+
+    ways = jnp.asarray([[8.0 + 2 * k, 16.0 - 2 * k] for k in range(5)])
+    images = jax.vmap(spot)(ways)
+    encoder = PlacesEncoder(2)
+    mean, _ = encoder.apply(encoder.init(jax.random.key(0), images[0]), images)
+    steps = np.diff(mean, axis=0)
+    np.testing.assert_allclose(steps, np.broadcast_to(steps.mean(0), steps.shape), atol=0.02)
+    assert np.abs(steps.mean(0)).max() > 0.02
+
+
+def test_decoders_and_encoders_have_the_shapes_they_name():
+    decoder = CoordinateDecoder((6, 5, 3), (4,))
+    params = decoder.init(jax.random.key(0), jnp.zeros(2))
+    drawn = decoder.apply(params, jnp.zeros((7, 2)))
+    assert drawn.shape == (7, 6, 5, 3)
+    assert float(drawn.mean()) < -1  # Dark at first.
+    encoder = ConvolutionalEncoder(3, (4, 2), (3, 3), (2, 2), 8)
+    images = jax.random.uniform(jax.random.key(1), (7, 8, 8, 1))
+    mean, log_precision = encoder.apply(encoder.init(jax.random.key(2), images[0]), images)
+    assert mean.shape == log_precision.shape == (7, 3)
+
+
+def test_likelihoods_are_those_of_their_laws():
+    logits = jnp.asarray([[0.3, -1.0], [2.0, 0.0]])
+    image = jnp.asarray([[0.0, 1.0], [1.0, 0.25]])
+    p = jax.nn.sigmoid(logits)
+    wanted = jnp.sum(image * jnp.log(p) + (1 - image) * jnp.log(1 - p))
+    np.testing.assert_allclose(log_likelihood("bernoulli", logits, image), wanted, rtol=1e-5)
+    normal = jax.scipy.stats.norm.logpdf(image, p, 0.1).sum()
+    np.testing.assert_allclose(log_likelihood("gaussian", logits, image), normal, rtol=1e-5)
+
+
+def test_bytes_keep_light_to_half_a_step():
+    light = jnp.linspace(0, 1, 300)
+    kept = to_bytes(light)
+    assert kept.dtype == jnp.uint8
+    np.testing.assert_allclose(to_light(kept), light, atol=0.5 / 255 + 1e-6)
+    np.testing.assert_array_equal(to_light(light), light)
+
+
+def test_learned_costs_are_convex_quadratics():
+    start = costs.start_cost(3, jnp.asarray([[1.0, 3.0], [5.0, 7.0]]))
+    assert float(start.constant) == 4.0
+    root = jax.random.normal(jax.random.key(0), (3, 3))
+    cost = start._replace(root=root, slope=jnp.asarray([1.0, -1.0, 0.5]))
+    at = jax.random.normal(jax.random.key(1), (5, 3))
+    quadratic = costs.quadratic(cost)
+    assert np.linalg.eigvalsh(quadratic.hessian).min() > -1e-6
+    np.testing.assert_allclose(costs.mean_cost(cost, at), lqr.evaluate(quadratic, at), rtol=1e-5)
+    paid, deviation = jnp.arange(5.0), jnp.exp(cost.log_deviation)
+    wanted = jax.scipy.stats.norm.logpdf(paid, lqr.evaluate(quadratic, at), deviation)
+    np.testing.assert_allclose(costs.log_paid(cost, at, paid), wanted, rtol=1e-5)
