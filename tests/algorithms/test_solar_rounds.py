@@ -1,0 +1,47 @@
+"""Whole rounds of SOLAR, in all its variants, where the best cost is known; and what is refused."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from rlsuite import run
+from rlsuite.algorithms import solar
+from rlsuite.envs.lamps import lamps
+from rlsuite.problems.solar import ENTRY
+
+PROBE = ENTRY.problems["lamps"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"representation": "independent"},
+        {"representation": "components", "prior_noise": 0.1},
+        {"full": True},
+        {"timed": True, "first_rollouts": 60, "capacity": 90, "exploration": 0.6},
+        {"updates": 0},
+    ],
+    ids=lambda changes: "-".join(map(str, next(iter(changes.items())))),
+)
+def test_every_variant_finds_the_best_policy_of_what_is_linear(changes):
+    problem, config = PROBE.build(), dataclasses.replace(PROBE.config, **changes)
+    networks = {} if "components" in changes.values() else PROBE.callables
+    known = PROBE.baselines(problem)
+
+    def make(problem, config):
+        return solar.make(problem, config, **networks)
+
+    result = run(make, problem, config, jax.random.key(1), 4, num_seeds=3, progress=False)
+    score = float(np.mean(result.evaluations.score[:, -1]))
+    assert (score - known["random"]) / (known["optimal"] - known["random"]) > 0.95
+    assert np.all(np.isfinite(result.metrics.evidence))
+    assert np.all(result.metrics.policy_divergence <= 1.001 * result.metrics.bound)
+
+
+def test_what_is_refused():
+    with pytest.raises(ValueError, match="config field 'length' is 9; allowed: at most 8"):
+        solar.make(lamps(), dataclasses.replace(PROBE.config, length=9))
+    with pytest.raises(ValueError, match=r"'capacity' is 20; allowed: at least first_rollouts"):
+        solar.make(lamps(), dataclasses.replace(PROBE.config, capacity=20))
