@@ -138,8 +138,8 @@ def make(
             transformation.
 
     Returns:
-        The algorithm of :mod:`~rlsuite.algorithms.memory_meta.prediction` or of
-        :mod:`~rlsuite.algorithms.memory_meta.impala`; with bandits, ``evaluate`` returns a
+        The algorithm of ``memory_meta.prediction`` or of
+        ``memory_meta.impala``; with bandits, ``evaluate`` returns a
         ``BanditEvaluation``.
 
     Raises:

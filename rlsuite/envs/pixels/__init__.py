@@ -7,7 +7,6 @@ state.
 """
 
 from rlsuite.envs.pixels.arm_stacking import (
-    STARTS,
     ArmStacking,
     ArmStackingParams,
     pixel_arm_stacking,
@@ -16,6 +15,7 @@ from rlsuite.envs.pixels.car import Car, CarParams, pixel_car
 from rlsuite.envs.pixels.cart_pole import CartPole, CartPoleParams, pixel_cart_pole
 from rlsuite.envs.pixels.expansion import LinearQuadratic
 from rlsuite.envs.pixels.film import animate
+from rlsuite.envs.pixels.mechanics import Chain
 from rlsuite.envs.pixels.navigation import Navigation, NavigationParams, pixel_navigation
 from rlsuite.envs.pixels.planar import Planar, PlanarParams, pixel_planar, straight_line
 from rlsuite.envs.pixels.poles import TASKS, Poles, PolesParams, pixel_pendulum, pixel_three_link
@@ -23,7 +23,6 @@ from rlsuite.envs.pixels.reacher import Reacher, ReacherParams, pixel_reacher
 from rlsuite.envs.pixels.world import EnvState, PixelEnvironment, PixelParams
 
 __all__ = [
-    "STARTS",
     "TASKS",
     "ArmStacking",
     "ArmStackingParams",
@@ -31,6 +30,7 @@ __all__ = [
     "CarParams",
     "CartPole",
     "CartPoleParams",
+    "Chain",
     "EnvState",
     "LinearQuadratic",
     "Navigation",

@@ -28,8 +28,8 @@ from rlsuite.studies.summaries import over, text_of
 
 PROBLEM = ENTRY.problems["stacking"]
 
+# ω of a condition that is the only one, of each of two, and of what is not to be.
 _ALONE, _TOGETHER, _AGAINST = PROBLEM.config.planning.guidance, 0.8, -0.35
-"""ω of a condition that is the only one, of each of two, and of what is not to be."""
 
 POLICIES: dict[str, Entry] = {"BC": behaviour_cloning.ENTRY, "CQL": cql.ENTRY}
 """Who learns from the same demonstrations, being shown the labels of what is wanted."""
