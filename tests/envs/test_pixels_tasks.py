@@ -257,12 +257,12 @@ def towards(x, goal, lift):
     return inverse @ (3 * (goal + above * jnp.asarray([0.0, 1.0]) - middle)) / 0.8
 
 
-@pytest.mark.parametrize("start", pixels.STARTS)
+@pytest.mark.parametrize("start", arm_stacking.STARTS)
 def test_stacking_is_harder_from_beside(start):
     problem = pixels.pixel_arm_stacking(start)
     x, _ = starts(problem)
     places = np.asarray(jax.vmap(arm_stacking.held)(jnp.asarray(x)))
-    np.testing.assert_allclose(places.mean(axis=0), pixels.STARTS[start], atol=0.005)
+    np.testing.assert_allclose(places.mean(axis=0), arm_stacking.STARTS[start], atol=0.005)
 
     _, straight, _ = roll(problem, towards, 0.0)
     assert (straight[:, -1].mean() > 0.95) == (start != "beside")

@@ -10,13 +10,11 @@ episode of T pulls is found by going backwards in t,
 and what any policy that looks at counts earns by the same recursion with a mean in place of the
 maximum. No simulation is needed, and no policy does better than V_0.
 
-=============================================  =================================================
-``UniformArms``, ``BetaArms``, ``FiniteArms``  what θ is drawn from; the last also if correlated
-``lattice``, ``solve``, ``evaluate``           the states; the best policy; the worth of any other
-``uniform``, ``myopic``, ``ucb1``,             policies as tables of probabilities
-``thompson``, ``by_index``
-``gittins_bernoulli``, ``gittins_normal``      indices, between a lower and an upper bound
-=============================================  =================================================
+``UniformArms``, ``BetaArms`` and ``FiniteArms`` say what θ is drawn from, the last one also if arms
+are correlated. ``lattice`` has the states, ``solve`` the best policy, ``evaluate`` the worth of any
+other; ``uniform``, ``myopic``, ``ucb1``, ``thompson`` and ``by_index`` are policies as tables of
+probabilities, and ``gittins_bernoulli`` and ``gittins_normal`` indices between a lower and an upper
+bound.
 
 **Gittins' indices are best for an endless episode of discounted rewards, not for one that ends
 after T pulls**: there they are one more policy, and close to the best.
