@@ -38,11 +38,14 @@ def fit_quadratic(
         ValueError: If shapes do not fit.
 
     Example:
+        >>> import jax
         >>> z = jax.random.normal(jax.random.key(0), (20, 2))
         >>> y = jnp.sum(z**2, axis=1) + z[:, 0] + 3
         >>> found = fit_quadratic(Gaussian(z, jnp.zeros((20, 2, 2))), y)
-        >>> jnp.diagonal(found.hessian).round(2).tolist(), found.gradient.round(2).tolist()
-        ([2.0, 2.0], [1.0, 0.0])
+        >>> bool(jnp.allclose(found.hessian, 2 * jnp.eye(2), atol=1e-2))
+        True
+        >>> bool(jnp.allclose(found.gradient, jnp.array([1.0, 0.0]), atol=1e-2))
+        True
     """
     count, n = points.mean.shape
     for name, value, shape in (
