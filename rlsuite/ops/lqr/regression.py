@@ -10,9 +10,9 @@ again to what H leaves. Without noise and with enough points a convex quadratic 
 """
 
 import jax.numpy as jnp
+from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
-from rlsuite.ops import positive_definite
 from rlsuite.ops.lqr.problem import Gaussian, Quadratic
 
 
@@ -82,12 +82,18 @@ def _ridge(
     share: Float[Array, " points"],
     ridge: float | Float[Array, ""],
 ) -> tuple[Float[Array, " k"], Float[Array, ""]]:
-    """Coefficients, and a constant that is not penalised."""
+    """Coefficients, and a constant that is not penalised.
+
+    By an orthogonal decomposition: the matrix of products of features, which are alike where points
+    are few, would lose twice as many digits.
+    """
     middle, mean = share @ features, share @ values
-    apart = features - middle
-    matrix = (apart.T * share) @ apart + ridge * jnp.eye(apart.shape[1], dtype=apart.dtype)
-    right = (apart.T * share) @ (values - mean)
-    found = positive_definite.solve(positive_definite.cholesky(matrix), right[:, None])[:, 0]
+    root, penalty = jnp.sqrt(share), jnp.sqrt(jnp.asarray(ridge, features.dtype))
+    held = penalty * jnp.eye(features.shape[1], dtype=features.dtype)
+    rows = jnp.concatenate([root[:, None] * (features - middle), held])
+    right = jnp.concatenate([root * (values - mean), jnp.zeros(len(held), values.dtype)])
+    basis, upper = jnp.linalg.qr(rows)
+    found = solve_triangular(upper, basis.T @ right)
     return found, mean - found @ middle
 
 
