@@ -2,7 +2,7 @@ r"""SOLAR: local linear-Gaussian models in a learned space of states, and the po
 
 One step of the algorithm is a round: learn the model from all episodes (``learn``, stochastic
 variational inference with natural gradients), infer states and dynamics of the latest episodes
-(``fit``), improve the policy within a divergence (``lqr.constrained``), and collect episodes with
+(``fit``), improve the policy within a divergence (``improve``), and collect episodes with
 it. The pieces are public and useful alone.
 
 References:
@@ -10,13 +10,7 @@ References:
     model-based reinforcement learning. ICML 2019, arXiv:1808.09105.
 """
 
-from rlsuite.algorithms.solar.algorithm import (
-    Evaluation,
-    Metrics,
-    State,
-    default_networks,
-    make,
-)
+from rlsuite.algorithms.solar.algorithm import default_networks, make
 from rlsuite.algorithms.solar.collecting import (
     Belief,
     Controller,
@@ -25,6 +19,7 @@ from rlsuite.algorithms.solar.collecting import (
     respond,
 )
 from rlsuite.algorithms.solar.config import Config, Representation
+from rlsuite.algorithms.solar.improving import Improvement, improve, latest_cost
 from rlsuite.algorithms.solar.learning import (
     Learner,
     learn,
@@ -51,12 +46,14 @@ from rlsuite.algorithms.solar.model import (
     potentials,
     states_of,
 )
+from rlsuite.algorithms.solar.state import Evaluation, Metrics, State
 
 __all__ = [
     "Belief",
     "Config",
     "Controller",
     "Evaluation",
+    "Improvement",
     "Learner",
     "Local",
     "Metrics",
@@ -73,6 +70,8 @@ __all__ = [
     "first_state",
     "fit",
     "fitted_cost",
+    "improve",
+    "latest_cost",
     "learn",
     "learning_prior",
     "local_problem",

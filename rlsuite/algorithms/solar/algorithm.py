@@ -1,14 +1,13 @@
 """SOLAR: collect, learn a model, infer local dynamics, improve the policy; and again."""
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
-from rlsuite.algorithms.solar import local as locally
 from rlsuite.algorithms.solar import model
 from rlsuite.algorithms.solar.collecting import (
     Belief,
@@ -18,68 +17,17 @@ from rlsuite.algorithms.solar.collecting import (
     respond,
 )
 from rlsuite.algorithms.solar.config import Config
-from rlsuite.algorithms.solar.learning import Learner, learn, start_learning
-from rlsuite.algorithms.solar.model import Networks
+from rlsuite.algorithms.solar.improving import Improvement, improve
+from rlsuite.algorithms.solar.learning import learn, start_learning
+from rlsuite.algorithms.solar.local import mean_dynamics
+from rlsuite.algorithms.solar.model import Networks, Parts
+from rlsuite.algorithms.solar.state import Evaluation, Metrics, State
 from rlsuite.core import Algorithm
 from rlsuite.data.pictures import PictureEpisodes
 from rlsuite.envs.control import Control
 from rlsuite.nets.network import from_linen
 from rlsuite.nets.sights import CoordinateDecoder, PlacesEncoder, components_encoder
 from rlsuite.ops import lqr, mniw
-
-
-class State(NamedTuple):
-    """What a run keeps.
-
-    Attributes:
-        learner: The model.
-        episodes: What was seen; the oldest make room.
-        collected: How many episodes there have been.
-        controller: Who acts.
-        multiplier: Of the bound of a policy's step.
-        promised: What the last local model expected of the policy before it, and of its own.
-    """
-
-    learner: Learner
-    episodes: PictureEpisodes
-    collected: Int[Array, ""]
-    controller: Controller
-    multiplier: Float[Array, ""]
-    promised: Float[Array, " 2"]
-
-
-class Metrics(NamedTuple):
-    """Of one step.
-
-    Attributes:
-        cost: The mean cost of an episode of the new policy, drawing its actions.
-        expected_cost: What the local model expected.
-        pictures: Σ_t log p(o_t | s_t) of the last update's batch.
-        divergence: Its KL(q(s) ‖ p(s | F, Σ)).
-        policy_divergence: Of the new policy from the old one.
-        bound: Of that.
-        evidence: The bound of the evidence in local inference.
-    """
-
-    cost: Float[Array, ""]
-    expected_cost: Float[Array, ""]
-    pictures: Float[Array, ""]
-    divergence: Float[Array, ""]
-    policy_divergence: Float[Array, ""]
-    bound: Float[Array, ""]
-    evidence: Float[Array, ""]
-
-
-class Evaluation(NamedTuple):
-    """Of the mean actions.
-
-    Attributes:
-        score: The mean return.
-        in_goal: The share of states in the goal; 0 where an environment does not say.
-    """
-
-    score: Float[Array, ""]
-    in_goal: Float[Array, ""]
 
 
 def default_networks(problem: Control, config: Config) -> Networks:
@@ -124,105 +72,39 @@ def make(problem: Control, config: Config, *, networks: Networks | None = None) 
     """
     _check(problem, config)
     nets = networks or default_networks(problem, config)
-    actions = problem.actions.size
-    structured = config.representation == "structured"
     transformation = optax.chain(
         optax.clip_by_global_norm(config.clip), optax.adam(config.learning_rate)
     )
-
-    def wander(key: PRNGKeyArray, _: Any, carry: None) -> tuple[Array, None]:
-        drawn = config.exploration * jax.random.normal(key, (actions,))
-        return jnp.clip(drawn, -1, 1), carry
 
     def follow(
         state: State, key: PRNGKeyArray | None, observation: Any, belief: Belief
     ) -> tuple[Array, Belief]:
         seen = model.potentials(nets, state.learner.params, observation[None])
         seen = jax.tree.map(lambda x: x[0], seen)
+        structured = config.representation == "structured"
         return respond(state.controller, key, belief, seen, structured=structured)
 
-    def cost_of(
-        learner: Learner, episodes: PictureEpisodes, count: Int[Array, ""]
-    ) -> lqr.Quadratic:
-        number = min(config.cost_episodes, config.capacity)
-        latest = (count - 1 - jnp.arange(number)) % config.capacity
-        some = jax.tree.map(lambda x: x[latest], episodes)
-        known = mniw.expected(mniw.to_moments(learner.known))
-        found = jax.vmap(lambda one: model.states_of(nets, learner.params, known, one, config))(
-            some
-        )
-        there = (jnp.arange(number) < count).astype(some.costs.dtype)
-        return locally.fitted_cost(found, some.actions, some.costs, there)
-
     def init(key: PRNGKeyArray) -> State:
-        of_model, of_episodes = jax.random.split(key)
-        count = config.first_rollouts
-        shown, _ = collect(problem, wander, None, of_episodes, count, config.length)
-        learner = start_learning(nets, transformation, config, shown, of_model)
-        every = (config.length, actions)
-        policy = lqr.Policy(
-            jnp.zeros((*every, config.size)),
-            jnp.zeros(every),
-            jnp.broadcast_to(config.exploration**2 * jnp.eye(actions), (*every, actions)),
-        )
-        law = mniw.to_moments(learner.known)
-        if not config.timed:
-            law = jax.tree.map(lambda x: jnp.broadcast_to(x, (config.length, *x.shape)), law)
-        start = model.first_state(learner.params)
-        return State(
-            learner,
-            with_room(shown, config.capacity),
-            jnp.int32(count),
-            Controller(policy, locally.mean_dynamics(law), start),
-            jnp.ones(()),
-            jnp.zeros(2),
-        )
+        return _begin(problem, config, nets, transformation, key)
 
     def step(key: PRNGKeyArray, state: State) -> tuple[State, Metrics]:
         of_model, of_episodes = jax.random.split(key)
-        first = state.learner.updates == 0
         have = jnp.minimum(state.collected, config.capacity)
         learner, parts = learn(
             nets, transformation, config, state.learner, state.episodes, have, of_model
         )
-        latest = (state.collected - 1 - jnp.arange(config.rollouts)) % config.capacity
-        recent = jax.tree.map(lambda x: x[latest], state.episodes)
-        seen = jax.vmap(lambda o: model.seen(nets, learner.params, o))(recent.images)
-        prior = locally.weakened(mniw.to_moments(learner.known), config.data_strength)
-        start = model.first_state(learner.params)
-        local = locally.fit(
-            prior, start, seen, recent.actions, config.rounds, structured=structured
+        better = improve(nets, config, state, learner)
+        after = state._replace(learner=learner, controller=better.controller)
+        act, blank = functools.partial(follow, after), first_belief(better.controller)
+        fresh, _ = collect(
+            problem,
+            act,
+            blank,
+            of_episodes,
+            config.rollouts,
+            config.length,
         )
-        old = state.controller.policy
-        if config.updates > 0:
-            old = locally.refitted(old, local.states, recent.actions)
-        cost = cost_of(learner, state.episodes, state.collected)
-        known, begin = locally.local_problem(local, cost)
-        now = lqr.expected_cost(known, lqr.law(known.dynamics, old, begin))
-        changed = locally.adjusted(state.multiplier, state.promised, now)
-        multiplier = jnp.where(first, state.multiplier, changed)
-        bound = config.bound * config.length * multiplier
-        found = lqr.constrained(known, old, begin, bound, temperature=config.temperature)
-        promised = jnp.stack([found.old_cost, found.cost])
-        controller = Controller(found.policy, locally.mean_dynamics(local.dynamics), local.start)
-        after = state._replace(learner=learner, controller=controller)
-        act = functools.partial(follow, after)
-        blank = first_belief(controller)
-        fresh, _ = collect(problem, act, blank, of_episodes, config.rollouts, config.length)
-        paid = jnp.mean(jnp.sum(fresh.costs, axis=1))
-        where = (state.collected + jnp.arange(config.rollouts)) % config.capacity
-        kept = jax.tree.map(lambda x, y: x.at[where].set(y), state.episodes, fresh)
-        metrics = Metrics(
-            paid,
-            found.cost,
-            parts.pictures,
-            parts.divergence,
-            found.divergence,
-            bound,
-            local.bounds[-1],
-        )
-        count = state.collected + config.rollouts
-        return State(learner, kept, count, controller, multiplier, promised), metrics
+        return _kept(after, fresh, better), _metrics(fresh, parts, better)
 
     def act(
         key: PRNGKeyArray | None, state: State, observation: Any, carry: Belief | None
@@ -243,6 +125,62 @@ def make(problem: Control, config: Config, *, networks: Networks | None = None) 
         return Evaluation(-jnp.mean(jnp.sum(episodes.costs, axis=1)), share)
 
     return Algorithm(init, step, act, evaluate, chunk_length=1)
+
+
+def _begin(
+    problem: Control,
+    config: Config,
+    networks: Networks,
+    transformation: optax.GradientTransformation,
+    key: PRNGKeyArray,
+) -> State:
+    """Episodes of random actions, and a policy that goes on with these."""
+    of_model, of_episodes = jax.random.split(key)
+    actions, count = problem.actions.size, config.first_rollouts
+
+    def wander(key: PRNGKeyArray, _: Any, carry: None) -> tuple[Array, None]:
+        drawn = config.exploration * jax.random.normal(key, (actions,))
+        return jnp.clip(drawn, -1, 1), carry
+
+    shown, _ = collect(problem, wander, None, of_episodes, count, config.length)
+    learner = start_learning(networks, transformation, config, shown, of_model)
+    every = (config.length, actions)
+    policy = lqr.Policy(
+        jnp.zeros((*every, config.size)),
+        jnp.zeros(every),
+        jnp.broadcast_to(config.exploration**2 * jnp.eye(actions), (*every, actions)),
+    )
+    law = mniw.to_moments(learner.known)
+    if not config.timed:
+        law = jax.tree.map(lambda x: jnp.broadcast_to(x, (config.length, *x.shape)), law)
+    controller = Controller(policy, mean_dynamics(law), model.first_state(learner.params))
+    episodes = with_room(shown, config.capacity)
+    return State(learner, episodes, jnp.int32(count), controller, jnp.ones(()), jnp.zeros(2))
+
+
+def _kept(state: State, fresh: PictureEpisodes, better: Improvement) -> State:
+    """What is known after new episodes, of which the oldest made room."""
+    number = len(fresh.costs)
+    where = (state.collected + jnp.arange(number)) % len(state.episodes.costs)
+    return state._replace(
+        episodes=jax.tree.map(lambda x, y: x.at[where].set(y), state.episodes, fresh),
+        collected=state.collected + number,
+        multiplier=better.multiplier,
+        promised=jnp.stack([better.found.old_cost, better.found.cost]),
+    )
+
+
+def _metrics(fresh: PictureEpisodes, parts: Parts, better: Improvement) -> Metrics:
+    """Of one round."""
+    return Metrics(
+        jnp.mean(jnp.sum(fresh.costs, axis=1)),
+        better.found.cost,
+        parts.pictures,
+        parts.divergence,
+        better.found.divergence,
+        better.bound,
+        better.evidence,
+    )
 
 
 def with_room(episodes: PictureEpisodes, capacity: int) -> PictureEpisodes:

@@ -117,16 +117,7 @@ def update(
     have: Int[Array, ""],
     key: PRNGKeyArray,
 ) -> tuple[Learner, Parts]:
-    """One step along both gradients.
-
-    Args:
-        networks: Encoder and decoder.
-        transformation: The optimiser.
-        config: The hyperparameters.
-        learner: The model.
-        batch: Some episodes.
-        have: How many there are in all.
-        key: Key.
+    """One step along both gradients, of a batch of episodes; all else is as in ``learn``.
 
     Returns:
         (the model, the mean of the bound's parts).
