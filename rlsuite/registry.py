@@ -28,6 +28,7 @@ _OWN = (
     "rlsuite.problems.behaviour_cloning",
     "rlsuite.problems.iql",
     "rlsuite.problems.cql",
+    "rlsuite.problems.solar",
     "rlsuite.problems.memory_meta",
 )
 _OWN_STUDIES = (

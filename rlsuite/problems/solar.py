@@ -31,8 +31,8 @@ class _Halves(nn.Module):
         self, images: Float[Array, "*batch h w c"]
     ) -> tuple[Float[Array, "*batch 2"], Float[Array, "*batch 2"]]:
         flat = images.reshape(*images.shape[:-3], -1)
-        mean = nn.Dense(2, kernel_init=lambda *how: _halves(*how) / 32)(flat)
-        sure = self.param("log_precision", nn.initializers.constant(7.0), (2,))
+        mean = nn.Dense(2, kernel_init=lambda *how: _halves(*how) / 32)(flat - 0.5)
+        sure = self.param("log_precision", nn.initializers.constant(5.0), (2,))
         return mean, jnp.broadcast_to(sure, mean.shape)
 
 
@@ -44,7 +44,7 @@ class _Lights(nn.Module):
         logits = nn.Dense(
             64,
             kernel_init=lambda key, shape, dtype: 4 * _halves(key, shape[::-1], dtype).T,
-            bias_init=nn.initializers.constant(-2.0),
+            bias_init=nn.initializers.zeros,
         )(states)
         return logits.reshape(*states.shape[:-1], 8, 8, 1)
 
@@ -55,13 +55,18 @@ _LAMPS = solar.Config(
     size=2,
     length=8,
     first_rollouts=20,
-    rollouts=5,
+    rollouts=8,
     capacity=60,
+    as_bytes=False,
     first_updates=30,
     updates=5,
     batch_size=5,
     natural_rate=0.2,
-    prior_noise=1e-3,
+    prior_noise=1e-2,
+    temperature=1.0,
+    exploration=0.5,
+    adjust=False,
+    learning_rate=1e-4,
     cost_episodes=30,
     rounds=5,
     evaluation_episodes=2,

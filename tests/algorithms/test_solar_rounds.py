@@ -19,9 +19,9 @@ PROBE = ENTRY.problems["lamps"]
     [
         {"representation": "independent"},
         {"representation": "components", "prior_noise": 0.1},
-        {"full": True},
+        {"full": True, "as_bytes": True},
         {"timed": True, "first_rollouts": 60, "capacity": 90, "exploration": 0.6},
-        {"updates": 0},
+        {"updates": 0, "adjust": True},
     ],
     ids=lambda changes: "-".join(map(str, next(iter(changes.items())))),
 )

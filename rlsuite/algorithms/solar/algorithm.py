@@ -103,6 +103,7 @@ def make(problem: Control, config: Config, *, networks: Networks | None = None) 
             of_episodes,
             config.rollouts,
             config.length,
+            as_bytes=config.as_bytes,
         )
         return _kept(after, fresh, better), _metrics(fresh, parts, better)
 
@@ -142,7 +143,9 @@ def _begin(
         drawn = config.exploration * jax.random.normal(key, (actions,))
         return jnp.clip(drawn, -1, 1), carry
 
-    shown, _ = collect(problem, wander, None, of_episodes, count, config.length)
+    shown, _ = collect(
+        problem, wander, None, of_episodes, count, config.length, as_bytes=config.as_bytes
+    )
     learner = start_learning(networks, transformation, config, shown, of_model)
     every = (config.length, actions)
     policy = lqr.Policy(

@@ -92,6 +92,8 @@ def collect(
     count: int,
     length: int,
     look: Callable[[Any], Any] | None = None,
+    *,
+    as_bytes: bool = True,
 ) -> tuple[PictureEpisodes, Any]:
     """Walk through episodes.
 
@@ -103,10 +105,12 @@ def collect(
         count: How many.
         length: How many actions each has.
         look: What else is kept of each state but the first, a function of the environment's state.
+        as_bytes: Whether pictures are kept as bytes, or as the numbers that they are.
 
     Returns:
         (the episodes, what else was kept).
     """
+    kept_as = to_bytes if as_bytes else jnp.asarray
 
     def episode(key: PRNGKeyArray) -> tuple[PictureEpisodes, Any]:
         of_start, of_steps = jax.random.split(key)
@@ -117,12 +121,12 @@ def collect(
             action, carry = act(of_act, seen.observation, carry)
             state, later = problem.transition(of_move, state.inner, action)
             kept = look(state.inner) if look else None
-            return (state, later, carry), (to_bytes(seen.observation), action, -later.reward, kept)
+            return (state, later, carry), (kept_as(seen.observation), action, -later.reward, kept)
 
         first = (*problem.reset(of_start), carry)
         keys = jax.random.split(of_steps, length)
         last, (images, actions, costs, kept) = jax.lax.scan(step, first, keys)
-        images = jnp.concatenate([images, to_bytes(last[1].observation)[None]])
+        images = jnp.concatenate([images, kept_as(last[1].observation)[None]])
         return PictureEpisodes(images, actions, costs), kept
 
     return jax.vmap(episode)(jax.random.split(key, count))

@@ -18,6 +18,8 @@ class Config:
         first_rollouts: Episodes of random actions before anything is learned.
         rollouts: Episodes of the policy in each step of the algorithm.
         capacity: How many episodes are kept; the oldest go.
+        as_bytes: Whether their pictures are kept as bytes; as numbers, they take four times the
+            memory, and a policy's smallest changes are seen.
         first_updates: Updates of the model in the first step.
         updates: Updates of the model in each later step; 0: it is not trained again.
         batch_size: Episodes in an update.
@@ -38,6 +40,8 @@ class Config:
         cost_episodes: To how many of the latest episodes the cost is fitted.
         rounds: Of local inference.
         bound: How far a policy goes from the last one, in nats per step.
+        adjust: Whether the bound grows where steps brought what they promised, and shrinks where
+            they did not (``adjusted``).
         temperature: What a nat of a policy's entropy is worth.
         evaluation_episodes: How many episodes an evaluation has.
     """
@@ -47,6 +51,7 @@ class Config:
     first_rollouts: int = setting(default=100, at_least=1)
     rollouts: int = setting(default=10, at_least=1)
     capacity: int = setting(default=200, at_least=1)
+    as_bytes: bool = True
     first_updates: int = setting(default=2000, at_least=1)
     updates: int = setting(default=200, at_least=0)
     batch_size: int = setting(default=6, at_least=1)
@@ -63,5 +68,6 @@ class Config:
     cost_episodes: int = setting(default=50, at_least=1)
     rounds: int = setting(default=20, at_least=1)
     bound: float = setting(default=2.0, above=0)
+    adjust: bool = True
     temperature: float = setting(default=1e-3, at_least=0)
     evaluation_episodes: int = setting(default=10, at_least=1)

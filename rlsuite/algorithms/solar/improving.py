@@ -58,9 +58,11 @@ def improve(networks: Networks, config: Config, state: State, learner: Learner) 
         old = locally.refitted(old, local.states, recent.actions)
     cost = latest_cost(networks, config, learner, state.episodes, state.collected)
     known, begin = locally.local_problem(local, cost)
-    now = lqr.expected_cost(known, lqr.law(known.dynamics, old, begin))
-    changed = locally.adjusted(state.multiplier, state.promised, now)
-    multiplier = jnp.where(state.learner.updates == 0, state.multiplier, changed)
+    multiplier = state.multiplier
+    if config.adjust:
+        now = lqr.expected_cost(known, lqr.law(known.dynamics, old, begin))
+        changed = locally.adjusted(multiplier, state.promised, now)
+        multiplier = jnp.where(state.learner.updates == 0, multiplier, changed)
     bound = config.bound * config.length * multiplier
     found = lqr.constrained(known, old, begin, bound, temperature=config.temperature)
     controller = Controller(found.policy, locally.mean_dynamics(local.dynamics), local.start)
