@@ -237,10 +237,10 @@ def test_embed_to_controls_objective_is_that_of_its_equations():
         return (squares / other_variance - 2 + volumes) / 2
 
     images, actions = np.asarray(given.images), np.asarray(given.actions)
-    for now, later, action in zip(images[:-1], images[1:], actions, strict=True):
-        mean, covariance = A @ now + B @ action, 0.2 * A @ A.T + NOISE
-        apart += kl(now, 0.2 * eye, 0.0, 1.0) + 0.7 * kl(mean, covariance, later, 0.2)
-        for where, centre, spread in ((now, now, 0.2 * eye), (later, mean, covariance)):
+    for before, after, action in zip(images[:-1], images[1:], actions, strict=True):
+        mean, covariance = A @ before + B @ action, 0.2 * A @ A.T + NOISE
+        apart += kl(before, 0.2 * eye, 0.0, 1.0) + 0.7 * kl(mean, covariance, after, 0.2)
+        for where, centre, spread in ((before, before, 0.2 * eye), (after, mean, covariance)):
             squares = np.sum((where - centre) ** 2) + np.trace(spread)
             shown -= squares / (2 * SEEN**2) + 2 * np.log(SEEN) + np.log(2 * np.pi)
     np.testing.assert_allclose(parts.divergence, np.full(4000, apart), rtol=1e-10)

@@ -52,8 +52,8 @@ def test_linearisations_against_finite_differences(name):
     @jax.jit
     def compute(theta):
         carry = transition.begin(theta)
-        for now, action in zip(states[:-1], actions[:-1], strict=True):
-            carry, _ = transition.step(theta, carry, now, action)
+        for state, action in zip(states[:-1], actions[:-1], strict=True):
+            carry, _ = transition.step(theta, carry, state, action)
         after, law = transition.step(theta, carry, states[-1], actions[-1])
         x = lm.packed(states[-1], carry)
         move = lm.mean_motion(transition, theta, carry)
