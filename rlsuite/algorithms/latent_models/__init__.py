@@ -29,6 +29,7 @@ from rlsuite.algorithms.latent_models.control import (
 )
 from rlsuite.algorithms.latent_models.evidence import (
     Bounds,
+    Parts,
     bounds,
     e2c_objective,
     evidence_bound,
@@ -107,6 +108,7 @@ __all__ = [
     "LocalParams",
     "Metrics",
     "MixtureParams",
+    "Parts",
     "Path",
     "Planner",
     "Posterior",

@@ -17,6 +17,7 @@ from rlsuite.algorithms.latent_models.control import (
     respond,
 )
 from rlsuite.algorithms.latent_models.evidence import (
+    Parts,
     bounds,
     e2c_objective,
     evidence_bound,
@@ -32,7 +33,6 @@ from rlsuite.algorithms.latent_models.model import (
 )
 from rlsuite.algorithms.latent_models.prediction import prediction_nll
 from rlsuite.algorithms.latent_models.transition import Transition, settled
-from rlsuite.algorithms.solar.model import Parts
 from rlsuite.core import Algorithm
 from rlsuite.data.pictures import PictureEpisodes
 from rlsuite.envs.control import Timestep

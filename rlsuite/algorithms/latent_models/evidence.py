@@ -35,10 +35,23 @@ from rlsuite.algorithms.latent_models.model import (
 )
 from rlsuite.algorithms.latent_models.posterior import Posterior, expected_path, infer
 from rlsuite.algorithms.latent_models.transition import settled
-from rlsuite.algorithms.solar.model import Parts
 from rlsuite.data.pictures import PictureEpisodes, to_light
 from rlsuite.ops.gaussian import Moments, Smoothed, information
 from rlsuite.ops.gaussian.steps import move
+
+
+class Parts(NamedTuple):
+    """What a bound is made of, in nats.
+
+    Attributes:
+        pictures: Σ log p(o_t | s_t).
+        costs: Σ log p(c_t | s_t, a_t).
+        divergence: KL(q(s) ‖ p(s | a)), or log q(s) − log p(s | a) at one path.
+    """
+
+    pictures: Float[Array, "*batch"]
+    costs: Float[Array, "*batch"]
+    divergence: Float[Array, "*batch"]
 
 
 class Bounds(NamedTuple):
