@@ -10,9 +10,7 @@ control, and ``respond``, which plans. Transitions are ``mniw`` (SOLAR), ``linea
 from rlsuite.algorithms.latent_models.affine import LinearParams, dynamics, linear, mniw
 from rlsuite.algorithms.latent_models.algorithm import (
     Evaluation,
-    Metrics,
     Recorded,
-    State,
     default_model,
     held_out,
     make,
@@ -36,6 +34,14 @@ from rlsuite.algorithms.latent_models.evidence import (
     log_mean,
     log_weights,
     path_parts,
+)
+from rlsuite.algorithms.latent_models.learning import (
+    Learner,
+    Metrics,
+    State,
+    objective,
+    start,
+    update,
 )
 from rlsuite.algorithms.latent_models.linearization import (
     linearize,
@@ -103,6 +109,7 @@ __all__ = [
     "Kind",
     "LatentModel",
     "LatentParams",
+    "Learner",
     "LinearParams",
     "Local",
     "LocalParams",
@@ -151,6 +158,7 @@ __all__ = [
     "mean_motion",
     "mniw",
     "normal",
+    "objective",
     "packed",
     "path_by_steps",
     "path_parts",
@@ -164,5 +172,7 @@ __all__ = [
     "see",
     "settled",
     "smoothed_path",
+    "start",
     "transition_of",
+    "update",
 ]
