@@ -267,7 +267,7 @@ def test_particles_of_a_filter_have_the_laws_of_paths_step_by_step():
 
     def both(key):
         told = lm.filter_states(key, latent, params(None), known(), given.images, given.actions)
-        path = lm.path_by_steps(key, transition, known(), start, seen, given.actions)
+        path = lm.infer(key, transition, known(), start, seen, given.actions, "steps")
         return told.law, path.states
 
     found, paths = jax.jit(jax.vmap(both))(keys)

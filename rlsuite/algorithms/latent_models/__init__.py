@@ -77,8 +77,6 @@ from rlsuite.algorithms.latent_models.posterior import (
     Posterior,
     expected_path,
     infer,
-    path_by_steps,
-    smoothed_path,
 )
 from rlsuite.algorithms.latent_models.prediction import (
     Belief,
@@ -160,7 +158,6 @@ __all__ = [
     "normal",
     "objective",
     "packed",
-    "path_by_steps",
     "path_parts",
     "plan_cost",
     "planner_of",
@@ -171,7 +168,6 @@ __all__ = [
     "rssm",
     "see",
     "settled",
-    "smoothed_path",
     "start",
     "transition_of",
     "update",
