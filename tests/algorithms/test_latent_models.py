@@ -128,7 +128,7 @@ def test_bounds_are_the_evidence_of_an_oracle_that_was_computed_elsewhere():
 def test_the_importance_weighted_bound_rises_from_the_elbo_to_the_evidence():
     """With inference step by step, which does not know what comes later."""
     given, latent = episode(5), model(lm.linear(2, 1))
-    weigh = jax.jit(lambda p, e: lm.log_weights(KEY, latent, p, e, 20_000, "steps"))
+    weigh = jax.jit(lambda p, e: lm.path_parts(KEY, latent, p, e, 20_000, "steps").log_weight)
     weights, bound = np.asarray(weigh(params(known()), given)), {}
     for k in (1, 10, 20_000):
         means = np.logaddexp.reduce(weights.reshape(-1, k), axis=1) - np.log(k)

@@ -32,7 +32,6 @@ from rlsuite.algorithms.latent_models.evidence import (
     e2c_objective,
     evidence_bound,
     log_mean,
-    log_weights,
     path_parts,
 )
 from rlsuite.algorithms.latent_models.learning import (
@@ -151,7 +150,6 @@ __all__ = [
     "log_mean",
     "log_paid",
     "log_shown",
-    "log_weights",
     "make",
     "mean_motion",
     "mniw",

@@ -53,6 +53,11 @@ class Parts(NamedTuple):
     costs: Float[Array, "*batch"]
     divergence: Float[Array, "*batch"]
 
+    @property
+    def log_weight(self) -> Float[Array, "*batch"]:
+        """Of paths, log w = log p(o, c, s | a) − log q(s)."""
+        return self.pictures + self.costs - self.divergence
+
 
 class Bounds(NamedTuple):
     """Estimates of both bounds from the same paths, in nats.
@@ -187,31 +192,6 @@ def path_parts(
     return jax.vmap(one)(jax.random.split(key, samples))
 
 
-def log_weights(
-    key: PRNGKeyArray,
-    model: LatentModel,
-    params: LatentParams,
-    episode: PictureEpisodes,
-    samples: int,
-    how: Posterior = "smoothed",
-) -> Float[Array, " sample"]:
-    """Log w of paths that are drawn from q(s).
-
-    Args:
-        key: Key.
-        model: The model.
-        params: Its parameters.
-        episode: One.
-        samples: How many paths, at least 1.
-        how: How states are inferred.
-
-    Returns:
-        log p(o, c, s | a) − log q(s), of each.
-    """
-    pictures, costs, apart = path_parts(key, model, params, episode, samples, how)
-    return pictures + costs - apart
-
-
 def bounds(
     key: PRNGKeyArray,
     model: LatentModel,
@@ -236,7 +216,7 @@ def bounds(
     Returns:
         The bounds.
     """
-    weights = log_weights(key, model, params, episode, samples, how)
+    weights = path_parts(key, model, params, episode, samples, how).log_weight
     return Bounds(jnp.mean(weights), log_mean(weights))
 
 
