@@ -1,6 +1,7 @@
 """Train a latent model on recorded episodes, test it on others, and act by planning in it."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -115,7 +116,7 @@ def make(
     problem: Recorded,
     config: Config = Config(),  # noqa: B008
     *,
-    model: LatentModel | None = None,
+    model: Callable[[Recorded, Config], LatentModel] = default_model,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Algorithm:
     """A latent model from recorded episodes.
@@ -123,7 +124,7 @@ def make(
     Args:
         problem: Recorded episodes.
         config: The hyperparameters.
-        model: Encoder, decoder and transition; by default ``default_model(problem, config)``.
+        model: ``(problem, config) -> LatentModel``: encoder, decoder and transition.
         optimizer: By default Adam, with gradients clipped.
 
     Returns:
@@ -143,7 +144,7 @@ def make(
         >>> state.params.transition.log_deviation.shape
         (3,)
     """
-    latent = default_model(problem, config) if model is None else model
+    latent = model(problem, config)
     _check(problem, config, latent.transition)
     rule = optimizer or optax.chain(
         optax.clip_by_global_norm(config.clip), optax.adam(config.learning_rate)
