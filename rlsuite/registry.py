@@ -29,6 +29,7 @@ _OWN = (
     "rlsuite.problems.iql",
     "rlsuite.problems.cql",
     "rlsuite.problems.memory_meta",
+    "rlsuite.problems.latent_models",
 )
 _OWN_STUDIES = (
     "rlsuite.studies.objectworld",
