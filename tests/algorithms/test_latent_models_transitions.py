@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rlsuite.algorithms import latent_models as lm
+from rlsuite.ops import mniw
 from rlsuite.ops.gaussian import Moments
 
 KEY = jax.random.key(0)
@@ -113,6 +114,16 @@ def _perceptron(params, x, activation):
     layers = [params["params"][name] for name in sorted(params["params"])]
     hidden = activation(x @ layers[0]["kernel"] + layers[0]["bias"])
     return hidden @ layers[1]["kernel"] + layers[1]["bias"]
+
+
+@pytest.mark.parametrize("name", ["mniw", "mniw-steps"])
+def test_a_configs_prior_is_that_of_the_transition(name):
+    config = lm.Config(transition=name, size=2, prior_noise=0.3)
+    known = lm.transition_of(config, 1, 4).init(KEY)
+    wanted = mniw.to_natural(mniw.prior(2, 2, psi=0.3))
+    for found, leaf in zip(known, wanted, strict=True):
+        steps = (4,) if name == "mniw-steps" else ()
+        np.testing.assert_array_equal(found, np.broadcast_to(leaf, (*steps, *leaf.shape)))
 
 
 def test_what_does_not_fit_is_refused():

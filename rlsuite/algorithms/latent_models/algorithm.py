@@ -27,6 +27,7 @@ from rlsuite.data.pictures import PictureEpisodes
 from rlsuite.envs.control import Timestep
 from rlsuite.nets import Network, from_linen, mlp
 from rlsuite.nets.sights import PlacesEncoder
+from rlsuite.ops import mniw
 
 
 class Recorded(NamedTuple):
@@ -71,10 +72,10 @@ def transition_of(config: Config, actions: int, steps: int) -> Transition:
     """
     size, hidden = config.size, config.hidden_sizes
     match config.transition:
-        case "mniw":
-            return affine.mniw(size, actions)
-        case "mniw-steps":
-            return affine.mniw(size, actions, steps=steps)
+        case "mniw" | "mniw-steps":
+            prior = mniw.prior(size, actions + 1, psi=config.prior_noise)
+            timed = steps if config.transition == "mniw-steps" else None
+            return affine.mniw(size, actions, steps=timed, prior=prior)
         case "linear":
             return affine.linear(size, actions)
         case "e2c":
