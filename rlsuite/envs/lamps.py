@@ -104,8 +104,12 @@ def best_return(problem: Control) -> float:
     Returns:
         The expected return.
     """
-    params, eye = problem.params, jnp.eye(2)
-    steps = int(params.max_steps_in_episode)
+    steps = int(problem.params.max_steps_in_episode)
+    return -float(jax.jit(_best_cost, static_argnums=1)(problem.params, steps))
+
+
+def _best_cost(params: EnvParams, steps: int) -> Float[Array, ""]:
+    eye = jnp.eye(2)
 
     def each(x: Array) -> Array:
         return jnp.broadcast_to(x, (steps, *x.shape))
@@ -117,4 +121,4 @@ def best_return(problem: Control) -> float:
     solved = lqr.Problem(jax.tree.map(each, moved), jax.tree.map(each, cost), none)
     begin = lqr.Gaussian(jnp.stack(params.start) - _MIDDLE, params.spread**2 * eye)
     policy = lqr.solve(solved).policy
-    return -float(lqr.expected_cost(solved, lqr.law(solved.dynamics, policy, begin)))
+    return lqr.expected_cost(solved, lqr.law(solved.dynamics, policy, begin))
