@@ -30,6 +30,7 @@ _OWN = (
     "rlsuite.problems.cql",
     "rlsuite.problems.solar",
     "rlsuite.problems.memory_meta",
+    "rlsuite.problems.latent_models",
 )
 _OWN_STUDIES = (
     "rlsuite.studies.objectworld",

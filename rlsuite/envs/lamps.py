@@ -1,4 +1,4 @@
-r"""Two lamps that are to shine equally: the least world seen as a picture, with a known best cost.
+r"""Two lamps that are to shine equally: the least world seen as a picture, its best cost bounded.
 
 The state x is how brightly each lamp shines; an action turns both, x' = x + u a. The left half of
 the picture shows the first lamp's light and the right half the second's, so that a linear map of
@@ -93,7 +93,10 @@ def lamps() -> Control:
 
 
 def best_return(problem: Control) -> float:
-    """What linear-quadratic control earns, which stays within all limits.
+    """What linear-quadratic control would earn if actions had no limits.
+
+    Its first action is 1.28 for the first lamp, where 1 is the most: what can be earned is less, by
+    about a fiftieth.
 
     Args:
         problem: Of ``lamps``.
@@ -101,8 +104,12 @@ def best_return(problem: Control) -> float:
     Returns:
         The expected return.
     """
-    params, eye = problem.params, jnp.eye(2)
-    steps = int(params.max_steps_in_episode)
+    steps = int(problem.params.max_steps_in_episode)
+    return -float(jax.jit(_best_cost, static_argnums=1)(problem.params, steps))
+
+
+def _best_cost(params: EnvParams, steps: int) -> Float[Array, ""]:
+    eye = jnp.eye(2)
 
     def each(x: Array) -> Array:
         return jnp.broadcast_to(x, (steps, *x.shape))
@@ -114,4 +121,4 @@ def best_return(problem: Control) -> float:
     solved = lqr.Problem(jax.tree.map(each, moved), jax.tree.map(each, cost), none)
     begin = lqr.Gaussian(jnp.stack(params.start) - _MIDDLE, params.spread**2 * eye)
     policy = lqr.solve(solved).policy
-    return -float(lqr.expected_cost(solved, lqr.law(solved.dynamics, policy, begin)))
+    return lqr.expected_cost(solved, lqr.law(solved.dynamics, policy, begin))

@@ -96,7 +96,7 @@ def cross_entropy(
         high: The most.
 
     Returns:
-        (the best of all that was drawn and of the last μ, the last law).
+        (the best of all that was drawn, of the first μ and of the last, the last law).
 
     Raises:
         ValueError: If a number is out of range.

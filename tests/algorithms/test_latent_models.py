@@ -128,7 +128,7 @@ def test_bounds_are_the_evidence_of_an_oracle_that_was_computed_elsewhere():
 def test_the_importance_weighted_bound_rises_from_the_elbo_to_the_evidence():
     """With inference step by step, which does not know what comes later."""
     given, latent = episode(5), model(lm.linear(2, 1))
-    weigh = jax.jit(lambda p, e: lm.log_weights(KEY, latent, p, e, 20_000, "steps"))
+    weigh = jax.jit(lambda p, e: lm.path_parts(KEY, latent, p, e, 20_000, "steps").log_weight)
     weights, bound = np.asarray(weigh(params(known()), given)), {}
     for k in (1, 10, 20_000):
         means = np.logaddexp.reduce(weights.reshape(-1, k), axis=1) - np.log(k)
@@ -237,10 +237,10 @@ def test_embed_to_controls_objective_is_that_of_its_equations():
         return (squares / other_variance - 2 + volumes) / 2
 
     images, actions = np.asarray(given.images), np.asarray(given.actions)
-    for now, later, action in zip(images[:-1], images[1:], actions, strict=True):
-        mean, covariance = A @ now + B @ action, 0.2 * A @ A.T + NOISE
-        apart += kl(now, 0.2 * eye, 0.0, 1.0) + 0.7 * kl(mean, covariance, later, 0.2)
-        for where, centre, spread in ((now, now, 0.2 * eye), (later, mean, covariance)):
+    for before, after, action in zip(images[:-1], images[1:], actions, strict=True):
+        mean, covariance = A @ before + B @ action, 0.2 * A @ A.T + NOISE
+        apart += kl(before, 0.2 * eye, 0.0, 1.0) + 0.7 * kl(mean, covariance, after, 0.2)
+        for where, centre, spread in ((before, before, 0.2 * eye), (after, mean, covariance)):
             squares = np.sum((where - centre) ** 2) + np.trace(spread)
             shown -= squares / (2 * SEEN**2) + 2 * np.log(SEEN) + np.log(2 * np.pi)
     np.testing.assert_allclose(parts.divergence, np.full(4000, apart), rtol=1e-10)
@@ -267,7 +267,7 @@ def test_particles_of_a_filter_have_the_laws_of_paths_step_by_step():
 
     def both(key):
         told = lm.filter_states(key, latent, params(None), known(), given.images, given.actions)
-        path = lm.path_by_steps(key, transition, known(), start, seen, given.actions)
+        path = lm.infer(key, transition, known(), start, seen, given.actions, "steps")
         return told.law, path.states
 
     found, paths = jax.jit(jax.vmap(both))(keys)

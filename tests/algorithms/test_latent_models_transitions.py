@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rlsuite.algorithms import latent_models as lm
+from rlsuite.ops import mniw
 from rlsuite.ops.gaussian import Moments
 
 KEY = jax.random.key(0)
@@ -52,8 +53,8 @@ def test_linearisations_against_finite_differences(name):
     @jax.jit
     def compute(theta):
         carry = transition.begin(theta)
-        for now, action in zip(states[:-1], actions[:-1], strict=True):
-            carry, _ = transition.step(theta, carry, now, action)
+        for state, action in zip(states[:-1], actions[:-1], strict=True):
+            carry, _ = transition.step(theta, carry, state, action)
         after, law = transition.step(theta, carry, states[-1], actions[-1])
         x = lm.packed(states[-1], carry)
         move = lm.mean_motion(transition, theta, carry)
@@ -113,6 +114,21 @@ def _perceptron(params, x, activation):
     layers = [params["params"][name] for name in sorted(params["params"])]
     hidden = activation(x @ layers[0]["kernel"] + layers[0]["bias"])
     return hidden @ layers[1]["kernel"] + layers[1]["bias"]
+
+
+def test_a_configs_prior_is_that_of_the_transition():
+    configs = [lm.Config(transition=name, prior_noise=0.3) for name in ("mniw", "mniw-steps")]
+
+    @jax.jit
+    def begun(configs):
+        found = [lm.transition_of(config, 1, 3).init(KEY) for config in configs]
+        return *found, mniw.to_natural(mniw.prior(4, 2, psi=configs[0].prior_noise))
+
+    known, timed, wanted = begun(configs)
+    assert float(wanted.yy[0, 0]) > 0
+    for one, each, leaf in zip(known, timed, wanted, strict=True):
+        np.testing.assert_array_equal(one, leaf)
+        np.testing.assert_array_equal(each, np.broadcast_to(leaf, (3, *leaf.shape)))
 
 
 def test_what_does_not_fit_is_refused():

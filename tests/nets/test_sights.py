@@ -18,23 +18,32 @@ from rlsuite.nets.sights import (
 from rlsuite.ops import lqr
 
 
+def new(layer, key, first, x):
+    """(what a network says of x, its parameters), of one that begins by the first."""
+
+    @jax.jit
+    def build(key, first, x):
+        params = layer.init(key, first)
+        return layer.apply(params, x), params
+
+    return build(jax.random.key(key), first, x)
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_convolution_is_that_of_xla(stride):
     x = jax.random.normal(jax.random.key(0), (2, 8, 6, 3))
-    layer = Convolution(4, 5, stride)
-    params = layer.init(jax.random.key(1), x)
+    found, params = new(Convolution(4, 5, stride), 1, x, x)
     weights = params["params"]["Dense_0"]["kernel"].reshape(5, 5, 3, 4)
     wanted = jax.lax.conv_general_dilated(
         x, weights, (stride, stride), ((2, 2), (2, 2)), dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
-    np.testing.assert_allclose(layer.apply(params, x), wanted, atol=1e-5)
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 def test_places_are_where_features_are():
     dark = jnp.zeros((3, 9, 9, 2))
     lit = dark.at[0, 4, 4, 0].set(5.0).at[1, 0, 8, 0].set(5.0).at[1, 8, 2, 1].set(5.0)
-    layer = SpatialSoftmax()
-    places, bright = layer.apply(layer.init(jax.random.key(0), lit), lit)
+    (places, bright), _ = new(SpatialSoftmax(), 0, lit, lit)
     np.testing.assert_allclose(places[0, :2], [0, 0], atol=1e-5)
     np.testing.assert_allclose(places[1], [1, -1, -0.5, 1], atol=1e-5)
     np.testing.assert_allclose(bright, [[5, 0], [5, 5], [0, 0]], atol=1e-4)
@@ -49,22 +58,19 @@ def test_a_thing_that_moves_moves_a_state_along_a_line():
 
     ways = jnp.asarray([[8.0 + 2 * k, 16.0 - 2 * k] for k in range(5)])
     images = jax.vmap(spot)(ways)
-    encoder = PlacesEncoder(2)
-    mean, _ = encoder.apply(encoder.init(jax.random.key(0), images[0]), images)
+    (mean, _), _ = new(PlacesEncoder(2), 0, images[0], images)
     steps = np.diff(mean, axis=0)
     np.testing.assert_allclose(steps, np.broadcast_to(steps.mean(0), steps.shape), atol=0.02)
     assert np.abs(steps.mean(0)).max() > 0.02
 
 
 def test_decoders_and_encoders_have_the_shapes_they_name():
-    decoder = CoordinateDecoder((6, 5, 3), (4,))
-    params = decoder.init(jax.random.key(0), jnp.zeros(2))
-    drawn = decoder.apply(params, jnp.zeros((7, 2)))
+    drawn, _ = new(CoordinateDecoder((6, 5, 3), (4,)), 0, jnp.zeros(2), jnp.zeros((7, 2)))
     assert drawn.shape == (7, 6, 5, 3)
     assert float(drawn.mean()) < -1  # Dark at first.
     encoder = ConvolutionalEncoder(3, (4, 2), (3, 3), (2, 2), 8)
     images = jax.random.uniform(jax.random.key(1), (7, 8, 8, 1))
-    mean, log_precision = encoder.apply(encoder.init(jax.random.key(2), images[0]), images)
+    (mean, log_precision), _ = new(encoder, 2, images[0], images)
     assert mean.shape == log_precision.shape == (7, 3)
 
 
@@ -92,9 +98,16 @@ def test_learned_costs_are_convex_quadratics():
     root = jax.random.normal(jax.random.key(0), (3, 3))
     cost = start._replace(root=root, slope=jnp.asarray([1.0, -1.0, 0.5]))
     at = jax.random.normal(jax.random.key(1), (5, 3))
-    quadratic = costs.quadratic(cost)
-    assert np.linalg.eigvalsh(quadratic.hessian).min() > -1e-6
-    np.testing.assert_allclose(costs.mean_cost(cost, at), lqr.evaluate(quadratic, at), rtol=1e-5)
     paid, deviation = jnp.arange(5.0), jnp.exp(cost.log_deviation)
-    wanted = jax.scipy.stats.norm.logpdf(paid, lqr.evaluate(quadratic, at), deviation)
-    np.testing.assert_allclose(costs.log_paid(cost, at, paid), wanted, rtol=1e-5)
+
+    @jax.jit
+    def values(cost):
+        quadratic = costs.quadratic(cost)
+        plain = lqr.evaluate(quadratic, at)
+        return quadratic, plain, costs.mean_cost(cost, at), costs.log_paid(cost, at, paid)
+
+    quadratic, plain, mean, logs = values(cost)
+    assert np.linalg.eigvalsh(quadratic.hessian).min() > -1e-6
+    np.testing.assert_allclose(mean, plain, rtol=1e-5)
+    wanted = jax.scipy.stats.norm.logpdf(paid, plain, deviation)
+    np.testing.assert_allclose(logs, wanted, rtol=1e-5)

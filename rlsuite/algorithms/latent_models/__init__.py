@@ -10,9 +10,7 @@ control, and ``respond``, which plans. Transitions are ``mniw`` (SOLAR), ``linea
 from rlsuite.algorithms.latent_models.affine import LinearParams, dynamics, linear, mniw
 from rlsuite.algorithms.latent_models.algorithm import (
     Evaluation,
-    Metrics,
     Recorded,
-    State,
     default_model,
     held_out,
     make,
@@ -29,12 +27,20 @@ from rlsuite.algorithms.latent_models.control import (
 )
 from rlsuite.algorithms.latent_models.evidence import (
     Bounds,
+    Parts,
     bounds,
     e2c_objective,
     evidence_bound,
     log_mean,
-    log_weights,
     path_parts,
+)
+from rlsuite.algorithms.latent_models.learning import (
+    Learner,
+    Metrics,
+    State,
+    objective,
+    start,
+    update,
 )
 from rlsuite.algorithms.latent_models.linearization import (
     linearize,
@@ -70,8 +76,6 @@ from rlsuite.algorithms.latent_models.posterior import (
     Posterior,
     expected_path,
     infer,
-    path_by_steps,
-    smoothed_path,
 )
 from rlsuite.algorithms.latent_models.prediction import (
     Belief,
@@ -102,11 +106,13 @@ __all__ = [
     "Kind",
     "LatentModel",
     "LatentParams",
+    "Learner",
     "LinearParams",
     "Local",
     "LocalParams",
     "Metrics",
     "MixtureParams",
+    "Parts",
     "Path",
     "Planner",
     "Posterior",
@@ -144,13 +150,12 @@ __all__ = [
     "log_mean",
     "log_paid",
     "log_shown",
-    "log_weights",
     "make",
     "mean_motion",
     "mniw",
     "normal",
+    "objective",
     "packed",
-    "path_by_steps",
     "path_parts",
     "plan_cost",
     "planner_of",
@@ -161,6 +166,7 @@ __all__ = [
     "rssm",
     "see",
     "settled",
-    "smoothed_path",
+    "start",
     "transition_of",
+    "update",
 ]

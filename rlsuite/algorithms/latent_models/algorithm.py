@@ -1,12 +1,13 @@
 """Train a latent model on recorded episodes, test it on others, and act by planning in it."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from rlsuite.algorithms.latent_models import affine, nonlinear
 from rlsuite.algorithms.latent_models.config import Config
@@ -16,29 +17,17 @@ from rlsuite.algorithms.latent_models.control import (
     planner_of,
     respond,
 )
-from rlsuite.algorithms.latent_models.evidence import (
-    bounds,
-    e2c_objective,
-    evidence_bound,
-    log_mean,
-    path_parts,
-)
-from rlsuite.algorithms.latent_models.model import (
-    LatentModel,
-    LatentParams,
-    bernoulli,
-    init_params,
-    normal,
-)
+from rlsuite.algorithms.latent_models.evidence import bounds
+from rlsuite.algorithms.latent_models.learning import Learner, Metrics, State, start, update
+from rlsuite.algorithms.latent_models.model import LatentModel, LatentParams, bernoulli, normal
 from rlsuite.algorithms.latent_models.prediction import prediction_nll
 from rlsuite.algorithms.latent_models.transition import Transition, settled
-from rlsuite.algorithms.solar.model import Parts
 from rlsuite.core import Algorithm
 from rlsuite.data.pictures import PictureEpisodes
 from rlsuite.envs.control import Timestep
 from rlsuite.nets import Network, from_linen, mlp
 from rlsuite.nets.sights import PlacesEncoder
-from rlsuite.ops.gaussian import Smoothed
+from rlsuite.ops import mniw
 
 
 class Recorded(NamedTuple):
@@ -52,35 +41,6 @@ class Recorded(NamedTuple):
 
     training: PictureEpisodes
     held_out: PictureEpisodes
-
-
-class State(NamedTuple):
-    """What training leaves.
-
-    Attributes:
-        params: What is learned.
-        optimizer: The optimiser's state.
-        updates: How many there have been.
-    """
-
-    params: LatentParams
-    optimizer: Any
-    updates: Int[Array, ""]
-
-
-class Metrics(NamedTuple):
-    """Of one update, the mean over its episodes, in nats.
-
-    Attributes:
-        pictures: Σ log p(o | s).
-        costs: Σ log p(c | s, a).
-        divergence: KL(q(s) ‖ p(s | a)); of "iwae", its mean over paths; of "e2c", both of its
-            divergences.
-    """
-
-    pictures: Float[Array, ""]
-    costs: Float[Array, ""]
-    divergence: Float[Array, ""]
 
 
 class Evaluation(NamedTuple):
@@ -112,10 +72,10 @@ def transition_of(config: Config, actions: int, steps: int) -> Transition:
     """
     size, hidden = config.size, config.hidden_sizes
     match config.transition:
-        case "mniw":
-            return affine.mniw(size, actions)
-        case "mniw-steps":
-            return affine.mniw(size, actions, steps=steps)
+        case "mniw" | "mniw-steps":
+            prior = mniw.prior(size, actions + 1, psi=config.prior_noise)
+            timed = steps if config.transition == "mniw-steps" else None
+            return affine.mniw(size, actions, steps=timed, prior=prior)
         case "linear":
             return affine.linear(size, actions)
         case "e2c":
@@ -157,7 +117,7 @@ def make(
     problem: Recorded,
     config: Config = Config(),  # noqa: B008
     *,
-    model: LatentModel | None = None,
+    model: Callable[[Recorded, Config], LatentModel] = default_model,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Algorithm:
     """A latent model from recorded episodes.
@@ -165,7 +125,7 @@ def make(
     Args:
         problem: Recorded episodes.
         config: The hyperparameters.
-        model: Encoder, decoder and transition; by default ``default_model(problem, config)``.
+        model: ``(problem, config) -> LatentModel``: encoder, decoder and transition.
         optimizer: By default Adam, with gradients clipped.
 
     Returns:
@@ -185,66 +145,18 @@ def make(
         >>> state.params.transition.log_deviation.shape
         (3,)
     """
-    _check(problem, config)
-    latent = default_model(problem, config) if model is None else model
-    conjugate = latent.transition.conjugate
-    if conjugate is not None and config.objective != "elbo":
-        raise ValueError(
-            f"config field 'objective' is {config.objective!r}; allowed with a transition of which "
-            f"a law is known: 'elbo'"
-        )
+    latent = model(problem, config)
+    _check(problem, config, latent.transition)
     rule = optimizer or optax.chain(
         optax.clip_by_global_norm(config.clip), optax.adam(config.learning_rate)
     )
-    actions, episodes = problem.training.actions.shape[-1], len(problem.training.actions)
-
-    def moved(params: LatentParams) -> LatentParams:
-        """What gradients move: q(θ) has an update of its own."""
-        return params if conjugate is None else params._replace(transition=())
+    learner = Learner(latent, rule, config)
 
     def init(key: PRNGKeyArray) -> State:
-        params = init_params(key, latent, problem.training)
-        return State(params, rule.init(moved(params)), jnp.int32(0))
-
-    def objective(
-        params: LatentParams, key: PRNGKeyArray, episode: PictureEpisodes, beta: Array
-    ) -> tuple[Array, tuple[Parts, Smoothed | None]]:
-        given, law = (key, latent, params, episode), None
-        if config.objective == "iwae":
-            parts = path_parts(*given, config.paths, config.how)
-        elif config.objective == "e2c":
-            weight = config.consistency
-            parts = e2c_objective(*given, consistency=weight, pictures=config.pictures)
-        else:
-            parts, law = evidence_bound(*given, pictures=config.pictures, how=config.how)
-        value = config.picture_weight * parts.pictures + parts.costs - beta * parts.divergence
-        if config.objective == "iwae":
-            value = log_mean(value)
-        return value, (jax.tree.map(jnp.mean, parts), law)
+        return start(key, learner, problem.training)
 
     def step(key: PRNGKeyArray, state: State) -> tuple[State, Metrics]:
-        of_batch, of_bound = jax.random.split(key)
-        chosen = jax.random.randint(of_batch, (config.batch_size,), 0, episodes)
-        batch = jax.tree.map(lambda x: x[chosen], problem.training)
-        keys = jax.random.split(of_bound, config.batch_size)
-        beta = 1 + (config.temper - 1) * jnp.exp(-state.updates / config.temper_updates)
-
-        def loss(free: LatentParams) -> tuple[Array, tuple[Parts, Smoothed | None]]:
-            held = state.params.transition
-            params = free if conjugate is None else free._replace(transition=held)
-            each = jax.vmap(objective, (None, 0, 0, None))
-            value, (parts, laws) = each(params, keys, batch, beta)
-            return -jnp.mean(value), (jax.tree.map(jnp.mean, parts), laws)
-
-        free = moved(state.params)
-        slope, (parts, laws) = jax.grad(loss, has_aux=True)(free)
-        change, optimizer = rule.update(slope, state.optimizer, free)
-        params = optax.apply_updates(free, change)
-        if conjugate is not None:
-            known, rate = state.params.transition, config.natural_rate
-            known = conjugate.update(known, laws, batch.actions, rate, jnp.asarray(float(episodes)))
-            params = params._replace(transition=known)
-        return State(params, optimizer, state.updates + 1), Metrics(*parts)
+        return update(key, learner, state, problem.training)
 
     def evaluate(key: PRNGKeyArray, state: State) -> Evaluation:
         return held_out(key, latent, state.params, problem.held_out, config)
@@ -253,8 +165,8 @@ def make(
         key: PRNGKeyArray | None, state: State, observation: Any, carry: Thought | None
     ) -> tuple[Array, Thought]:
         seen = observation.observation if isinstance(observation, Timestep) else observation
-        known = settled(latent.transition, state.params.transition)
-        given = (latent, state.params, known)
+        given = (latent, state.params, settled(latent.transition, state.params.transition))
+        actions = problem.training.actions.shape[-1]
         thought = first_thought(*given, config.plan_length, actions) if carry is None else carry
         key = jax.random.key(0) if key is None else key
         return respond(key, *given, planner_of(config), thought, seen)
@@ -297,7 +209,12 @@ def held_out(
     return jax.tree.map(jnp.mean, every)
 
 
-def _check(problem: Recorded, config: Config) -> None:
+def _check(problem: Recorded, config: Config, transition: Transition) -> None:
+    if transition.conjugate is not None and config.objective != "elbo":
+        raise ValueError(
+            f"config field 'objective' is {config.objective!r}; allowed with a transition of which "
+            f"a law is known: 'elbo'"
+        )
     for name, episodes in zip(problem._fields, problem, strict=True):
         count, steps = episodes.actions.shape[:2]
         shape = episodes.images.shape[:2]

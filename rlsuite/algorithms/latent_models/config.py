@@ -30,6 +30,7 @@ class Config:
         paths: Of each of them, how many paths "iwae" draws.
         learning_rate: Of all that gradients move (Adam).
         natural_rate: Of q(θ), where there is one.
+        prior_noise: A priori Ψ of "mniw" and "mniw-steps" is this times I.
         clip: The greatest norm of a gradient.
         temper: β of the first update: how much more divergences weigh then.
         temper_updates: After so many updates it has fallen by e, to 1 in the end.
@@ -60,6 +61,7 @@ class Config:
     paths: int = setting(default=8, at_least=1)
     learning_rate: float = setting(default=1e-3, above=0)
     natural_rate: float = setting(default=0.05, above=0, at_most=1)
+    prior_noise: float = setting(default=0.02, above=0)
     clip: float = setting(default=100.0, above=0)
     temper: float = setting(default=30.0, above=0)
     temper_updates: float = setting(default=300.0, above=0)

@@ -35,10 +35,28 @@ from rlsuite.algorithms.latent_models.model import (
 )
 from rlsuite.algorithms.latent_models.posterior import Posterior, expected_path, infer
 from rlsuite.algorithms.latent_models.transition import settled
-from rlsuite.algorithms.solar.model import Parts
 from rlsuite.data.pictures import PictureEpisodes, to_light
 from rlsuite.ops.gaussian import Moments, Smoothed, information
 from rlsuite.ops.gaussian.steps import move
+
+
+class Parts(NamedTuple):
+    """What a bound is made of, in nats.
+
+    Attributes:
+        pictures: Σ log p(o_t | s_t).
+        costs: Σ log p(c_t | s_t, a_t).
+        divergence: KL(q(s) ‖ p(s | a)), or log q(s) − log p(s | a) at one path.
+    """
+
+    pictures: Float[Array, "*batch"]
+    costs: Float[Array, "*batch"]
+    divergence: Float[Array, "*batch"]
+
+    @property
+    def log_weight(self) -> Float[Array, "*batch"]:
+        """Of paths, log w = log p(o, c, s | a) − log q(s)."""
+        return self.pictures + self.costs - self.divergence
 
 
 class Bounds(NamedTuple):
@@ -174,31 +192,6 @@ def path_parts(
     return jax.vmap(one)(jax.random.split(key, samples))
 
 
-def log_weights(
-    key: PRNGKeyArray,
-    model: LatentModel,
-    params: LatentParams,
-    episode: PictureEpisodes,
-    samples: int,
-    how: Posterior = "smoothed",
-) -> Float[Array, " sample"]:
-    """Log w of paths that are drawn from q(s).
-
-    Args:
-        key: Key.
-        model: The model.
-        params: Its parameters.
-        episode: One.
-        samples: How many paths, at least 1.
-        how: How states are inferred.
-
-    Returns:
-        log p(o, c, s | a) − log q(s), of each.
-    """
-    pictures, costs, apart = path_parts(key, model, params, episode, samples, how)
-    return pictures + costs - apart
-
-
 def bounds(
     key: PRNGKeyArray,
     model: LatentModel,
@@ -223,7 +216,7 @@ def bounds(
     Returns:
         The bounds.
     """
-    weights = log_weights(key, model, params, episode, samples, how)
+    weights = path_parts(key, model, params, episode, samples, how).log_weight
     return Bounds(jnp.mean(weights), log_mean(weights))
 
 

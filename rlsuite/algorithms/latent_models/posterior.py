@@ -66,87 +66,8 @@ def infer(
     Returns:
         The path, differentiable in everything.
     """
-    if how == "smoothed" and transition.linear:
-        return smoothed_path(key, transition, params, start, potentials, actions)
-    return path_by_steps(key, transition, params, start, potentials, actions)
-
-
-def path_by_steps(
-    key: PRNGKeyArray,
-    transition: Transition,
-    params: Any,
-    start: Moments,
-    potentials: Potential,
-    actions: Float[Array, "steps m"],
-) -> Path:
-    """Draw states step by step; see the module.
-
-    Args:
-        key: Key.
-        transition: Any transition.
-        params: θ.
-        start: The law of s_0.
-        potentials: ψ_0 … ψ_T.
-        actions: a_0 … a_{T−1}.
-
-    Returns:
-        The path.
-    """
-    keys = jax.random.split(key, len(actions) + 1)
-
-    def see(key: PRNGKeyArray, law: Moments, potential: Potential) -> tuple[Array, Array, Array]:
-        told = tell(law, potential)
-        state = information.sample(key, told.law)
-        apart = inference.expected_value(potential, told.law) - told.log_integral
-        return state, apart, told.log_integral - information.log_value(potential, state)
-
-    def step(now: tuple[Any, Array], given: tuple[Any, Array, Potential]) -> tuple[Any, Any]:
-        key, action, potential = given
-        carry, law = transition.step(params, *now, action)
-        found = see(key, law, potential)
-        return (carry, found[0]), found
-
-    later = jax.tree.map(lambda x: x[1:], potentials)
-    begun = see(keys[0], start, jax.tree.map(lambda x: x[0], potentials))
-    now = (transition.begin(params), begun[0])
-    _, steps = jax.lax.scan(step, now, (keys[1:], actions, later))
-    states, apart, ratio = (
-        jnp.concatenate([x[None], y]) for x, y in zip(begun, steps, strict=True)
-    )
-    return Path(states, jnp.sum(apart), jnp.sum(ratio), None)
-
-
-def smoothed_path(
-    key: PRNGKeyArray,
-    transition: Transition,
-    params: Any,
-    start: Moments,
-    potentials: Potential,
-    actions: Float[Array, "steps m"],
-) -> Path:
-    """Draw states from the whole episode's law; see the module.
-
-    Args:
-        key: Key.
-        transition: A linear transition.
-        params: θ.
-        start: The law of s_0.
-        potentials: ψ_0 … ψ_T.
-        actions: a_0 … a_{T−1}.
-
-    Returns:
-        The path.
-
-    Raises:
-        ValueError: If the transition is not linear.
-    """
-    model = chain_of(transition, params, start, actions)
-    found = gaussian.filter(model, potentials)
-    law = gaussian.rts(model, found)
-    states = gaussian.sample(key, model, found)
-    seen = jnp.sum(inference.expected_value(potentials, law.states))
-    drawn = jnp.sum(information.log_value(potentials, states))
-    return Path(states, seen - law.log_evidence, law.log_evidence - drawn, law)
+    draw = _smoothed if how == "smoothed" and transition.linear else _by_steps
+    return draw(key, transition, params, start, potentials, actions)
 
 
 def expected_path(
@@ -181,3 +102,54 @@ def expected_path(
     drawn = jnp.sum(information.log_value(potentials, found.path))
     ratio = found.smoothed.log_evidence - drawn
     return Path(found.path, found.divergence, ratio, found.smoothed)
+
+
+def _by_steps(
+    key: PRNGKeyArray,
+    transition: Transition,
+    params: Any,
+    start: Moments,
+    potentials: Potential,
+    actions: Array,
+) -> Path:
+    """Each state given the last one and its observation, by any transition."""
+    keys = jax.random.split(key, len(actions) + 1)
+
+    def see(key: PRNGKeyArray, law: Moments, potential: Potential) -> tuple[Array, Array, Array]:
+        told = tell(law, potential)
+        state = information.sample(key, told.law)
+        apart = inference.expected_value(potential, told.law) - told.log_integral
+        return state, apart, told.log_integral - information.log_value(potential, state)
+
+    def step(now: tuple[Any, Array], given: tuple[Any, Array, Potential]) -> tuple[Any, Any]:
+        key, action, potential = given
+        carry, law = transition.step(params, *now, action)
+        found = see(key, law, potential)
+        return (carry, found[0]), found
+
+    later = jax.tree.map(lambda x: x[1:], potentials)
+    begun = see(keys[0], start, jax.tree.map(lambda x: x[0], potentials))
+    now = (transition.begin(params), begun[0])
+    _, steps = jax.lax.scan(step, now, (keys[1:], actions, later))
+    states, apart, ratio = (
+        jnp.concatenate([x[None], y]) for x, y in zip(begun, steps, strict=True)
+    )
+    return Path(states, jnp.sum(apart), jnp.sum(ratio), None)
+
+
+def _smoothed(
+    key: PRNGKeyArray,
+    transition: Transition,
+    params: Any,
+    start: Moments,
+    potentials: Potential,
+    actions: Array,
+) -> Path:
+    """All states from the whole episode's law, by a linear transition."""
+    model = chain_of(transition, params, start, actions)
+    found = gaussian.filter(model, potentials)
+    law = gaussian.rts(model, found)
+    states = gaussian.sample(key, model, found)
+    seen = jnp.sum(inference.expected_value(potentials, law.states))
+    drawn = jnp.sum(information.log_value(potentials, states))
+    return Path(states, seen - law.log_evidence, law.log_evidence - drawn, law)

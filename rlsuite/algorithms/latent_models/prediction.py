@@ -2,8 +2,9 @@ r"""Filtering an episode as it goes on, and what comes next.
 
 A ``Belief`` is a law of the state beside what the transition remembers. It is told an observation
 (``see``) and goes on by an action (``advance``): exactly, where the transition is linear; otherwise
-from one draw of the state, so that many beliefs with keys of their own are the particles of a
-filter, each from q(s_t | s_{t−1}, a_{t−1}, o_t).
+from one draw of the state, so that many beliefs with keys of their own are particles, each from
+q(s_t | s_{t−1}, a_{t−1}, o_t) and all of the same weight: what a path is worth (``evidence``) is
+not counted, nor are draws of θ weighed by what was seen.
 
 A prediction of k steps is a path drawn from the transition, from a draw of the belief. Its negative
 log likelihood at step j is −log (1/S) Σ_i p(o_{t+j} | s^i_{t+j}) over S such paths, on average over
@@ -185,7 +186,7 @@ def prediction_nll(
             a draw of θ where q(θ) is known.
 
     Returns:
-        Nats of one observation, at each distance; not less than the true ones on average.
+        Nats of one observation, at each distance; the fewer paths, the more on average.
 
     Raises:
         ValueError: If ``horizon`` is out of range.

@@ -1,0 +1,75 @@
+"""Recorded episodes of the registry: what they are worth, by the true system and by none."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rlsuite.algorithms import latent_models as lm
+from rlsuite.data.pictures import to_light
+from rlsuite.problems import latent_models as problems
+
+SYSTEM = problems.ENTRY.problems["linear-system"]
+F = np.asarray([[0.9, 0.2, 0.0, 0.0], [-0.1, 0.8, 0.5, 0.0]])
+NOISE = np.asarray([[0.1, 0.02], [0.02, 0.05]])
+
+
+def test_the_best_score_is_that_of_the_true_system():
+    problem, root = problems.linear_system(), np.linalg.cholesky(NOISE)
+    config = dataclasses.replace(SYSTEM.config, transition="linear")
+    theta = lm.LinearParams(*(jnp.asarray(x) for x in (F, np.log(np.diag(root)), root)))
+    model = problems.seen_directly(problem, config)
+    params = lm.init_params(jax.random.key(0), model, problem.training)
+    params = params._replace(transition=theta)
+
+    @jax.jit
+    def mean_evidence(params):
+        one = jax.vmap(lambda key, e: lm.bounds(key, model, params, e, 1).iwae)
+        return jnp.mean(one(jax.random.split(jax.random.key(1), 20), problem.held_out))
+
+    known = SYSTEM.baselines(problem)
+    np.testing.assert_allclose(mean_evidence(params), known["optimal"], rtol=1e-5)
+    assert known["random"] < known["optimal"] - 5
+
+
+def test_a_model_that_sees_directly_has_the_configs_transition():
+    problem = problems.linear_system()
+    for name in ("linear", "e2c", "rssm"):
+        config = dataclasses.replace(SYSTEM.config, transition=name)
+        transition = problems.seen_directly(problem, config).transition
+        wanted = lm.transition_of(config, 1, 5)
+        shapes = [jax.eval_shape(t.init, jax.random.key(0)) for t in (transition, wanted)]
+        assert shapes[0] == shapes[1]
+    with pytest.raises(ValueError, match="'size' is 3; allowed with this problem: 2"):
+        problems.seen_directly(problem, dataclasses.replace(SYSTEM.config, size=3))
+
+
+def test_pictures_are_worth_what_their_mean_says():
+    problem = problems.pixel_episodes(6, 3, 9)
+    assert problem.training.images.shape == (6, 10, 16, 16, 1)
+    assert problem.training.images.dtype == jnp.uint8
+    assert problem.held_out.actions.shape == (3, 9, 2)
+    assert np.all(np.abs(problem.training.actions) <= 1)
+    light, others = (np.asarray(to_light(part.images)) for part in problem)
+    p = np.clip(light.mean((0, 1)), 1e-3, 0.999)
+    wanted = np.sum(jax.scipy.stats.bernoulli.logpmf(1, p) * others.sum((0, 1)))
+    wanted += np.sum(jax.scipy.stats.bernoulli.logpmf(0, p) * (1 - others).sum((0, 1)))
+    paid, costs = (np.asarray(part.costs) for part in problem)
+    wanted += np.sum(jax.scipy.stats.norm.logpdf(costs, paid.mean(), paid.std()))
+    found = problems.picture_evidence(problem)["random"]
+    np.testing.assert_allclose(found, wanted / 3, rtol=1e-4)
+
+
+def test_what_is_foreseen_is_drawn_beside_the_truth():
+    problem, known = problems.pixel_episodes(2, 1, 9), problems.ENTRY.problems["pixel-navigation-1"]
+    config = dataclasses.replace(known.config, transition="linear")
+    model = lm.default_model(problem, config)
+    params = jax.jit(lambda key: lm.init_params(key, model, problem.training))(jax.random.key(0))
+    state = lm.State(params, (), jnp.int32(0))
+    panels = known.draw(problem, config, state).axes
+    assert [axes.get_title() for axes in panels] == 2 * [f"step {time}" for time in range(4, 10)]
+    shown = np.stack([np.asarray(axes.images[0].get_array()) for axes in panels])
+    np.testing.assert_array_equal(shown[:6], to_light(problem.held_out.images[0, 4:, ..., 0]))
+    assert np.all((shown[6:] > 0) & (shown[6:] < 1))
