@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from rlsuite.nets.initializers import orthogonal
 from rlsuite.nets.network import Params
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ def gru(size: int) -> Cell:
     """
     from flax import linen
 
-    return _from_linen(linen.GRUCell(_checked(size)), lambda batch: jnp.zeros((*batch, size)))
+    cell = linen.GRUCell(_checked(size), recurrent_kernel_init=orthogonal())
+    return _from_linen(cell, lambda batch: jnp.zeros((*batch, size)))
 
 
 def lstm(size: int) -> Cell:
@@ -102,7 +104,7 @@ def lstm(size: int) -> Cell:
     """
     from flax import linen
 
-    cell = linen.OptimizedLSTMCell(_checked(size))
+    cell = linen.OptimizedLSTMCell(_checked(size), recurrent_kernel_init=orthogonal())
     return _from_linen(cell, lambda batch: (jnp.zeros((*batch, size)), jnp.zeros((*batch, size))))
 
 
@@ -130,7 +132,8 @@ def rnn(size: int) -> Cell:
     """
     from flax import linen
 
-    return _from_linen(linen.SimpleCell(_checked(size)), lambda batch: jnp.zeros((*batch, size)))
+    cell = linen.SimpleCell(_checked(size), recurrent_kernel_init=orthogonal())
+    return _from_linen(cell, lambda batch: jnp.zeros((*batch, size)))
 
 
 def reset(cell: Cell, carry: Carry, is_first: Bool[Array, "*batch"]) -> Carry:

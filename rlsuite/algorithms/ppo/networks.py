@@ -25,6 +25,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from rlsuite.envs.control import Actions
 from rlsuite.nets import Network
+from rlsuite.nets.initializers import orthogonal
 from rlsuite.nets.network import Params
 from rlsuite.nets.recurrent import Carry, Cell, unroll
 from rlsuite.ops.distributions import DiagonalNormal, MultiCategorical, mask_logits
@@ -211,7 +212,7 @@ def _composed(first: Network, second: Network) -> Network:
 
 
 def _dense(key: PRNGKeyArray, inputs: int, outputs: int, gain: float) -> Params:
-    kernel = jax.nn.initializers.orthogonal(gain)(key, (inputs, outputs))
+    kernel = orthogonal(gain)(key, (inputs, outputs))
     return {"kernel": kernel, "bias": jnp.zeros(outputs)}
 
 

@@ -10,9 +10,9 @@ again to what H leaves. Without noise and with enough points a convex quadratic 
 """
 
 import jax.numpy as jnp
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
+from rlsuite.ops import orthogonal
 from rlsuite.ops.lqr.problem import Gaussian, Quadratic
 
 
@@ -67,7 +67,7 @@ def fit_quadratic(
     once = jnp.where(rows == columns, 0.5, 1.0).astype(x.dtype)
     found = _ridge(jnp.concatenate([second[:, rows, columns] * once, x], 1), values, share, ridge)
     upper = jnp.zeros((n, n), x.dtype).at[rows, columns].set(found[0][: len(rows)])
-    hessian = _convex(upper + jnp.triu(upper, 1).T)
+    hessian = orthogonal.positive_part(upper + jnp.triu(upper, 1).T)
     left = values - jnp.einsum("pij,ij->p", second, hessian) / 2
     gradient, constant = _ridge(x, left, share, ridge)
     hessian = hessian / (scale[:, None] * scale)
@@ -92,12 +92,6 @@ def _ridge(
     held = penalty * jnp.eye(features.shape[1], dtype=features.dtype)
     rows = jnp.concatenate([root[:, None] * (features - middle), held])
     right = jnp.concatenate([root * (values - mean), jnp.zeros(len(held), values.dtype)])
-    basis, upper = jnp.linalg.qr(rows)
-    found = solve_triangular(upper, basis.T @ right)
+    basis, upper = orthogonal.decompose(rows)
+    found = orthogonal.solve_upper(upper, basis.T @ right)
     return found, mean - found @ middle
-
-
-def _convex(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
-    """The nearest positive semidefinite matrix."""
-    size, directions = jnp.linalg.eigh(matrix)
-    return (directions * jnp.maximum(size, 0)) @ directions.T
