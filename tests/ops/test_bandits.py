@@ -179,7 +179,7 @@ BERNOULLI = jax.jit(functools.partial(ops.gittins_bernoulli, depth=400))
 
 
 def test_bounds_hold_whatever_the_depth():
-    """The recursion of 800 pulls lies between those that are cut off earlier."""
+    """Bounds that are cut off later lie between those that are cut off earlier."""
     alpha, beta = jnp.array([1.0, 3.0, 0.5]), jnp.array([1.0, 1.0, 4.0])
     cut = [ops.gittins_bernoulli(alpha, beta, 0.97, depth=depth) for depth in (20, 80, 400)]
     for rough, fine in itertools.pairwise(cut):
@@ -202,11 +202,16 @@ def test_an_index_makes_one_indifferent():
     np.testing.assert_allclose(value[0, 0], retire, rtol=1e-9)
 
 
-def test_normal_indices_are_the_published_ones():
-    """Gittins, Glazebrook, Weber 2011, table 8.1: n √(1 − γ) ν_n of γ = 0.5, and larger n."""
+def test_normal_indices_by_splines():
+    """Those of γ = 0.5, times n √(1 − γ) as Gittins, Glazebrook, Weber 2011 scale them.
+
+    The numbers are those of a separate computation: V_n right of its zero a quintic spline, its
+    expectation by Gauss and Legendre's rule on 200 pieces. 200 and 400 knots, 30 and 45 pulls
+    agree within 1e-12; lines between points of a grid, extrapolated, agree within 2e-6.
+    """
     bounds = ops.gittins_normal(1.0, 3, 0.5, depth=60)
     scaled = np.arange(1, 4) * np.sqrt(0.5) * np.asarray(bounds.middle)
-    np.testing.assert_allclose(scaled[:2], [0.14543, 0.17209], atol=1.5e-5)
+    np.testing.assert_allclose(scaled, [0.1454301073224, 0.1720948803917, 0.1852198621257], 1e-11)
     assert float(np.max(bounds.upper - bounds.lower)) < 1e-12
 
 
