@@ -202,6 +202,13 @@ def test_an_index_makes_one_indifferent():
     np.testing.assert_allclose(value[0, 0], retire, rtol=1e-9)
 
 
+def normal_indices(first, number, discount, **how):
+    """Compiled as users compile: tests' own setting is for programs that hardly run."""
+    found = functools.partial(ops.gittins_normal, number=number, **how)
+    options = {"xla_backend_optimization_level": "3"}
+    return jax.jit(found, compiler_options=options)(first, discount=discount)
+
+
 def test_normal_indices_by_splines():
     """Those of γ = 0.5, times n √(1 − γ) as Gittins, Glazebrook, Weber 2011 scale them.
 
@@ -209,7 +216,7 @@ def test_normal_indices_by_splines():
     expectation by Gauss and Legendre's rule on 200 pieces. 200 and 400 knots, 30 and 45 pulls
     agree within 1e-12; lines between points of a grid, extrapolated, agree within 2e-6.
     """
-    bounds = ops.gittins_normal(1.0, 3, 0.5, depth=60)
+    bounds = normal_indices(1.0, 3, 0.5, depth=60)
     scaled = np.arange(1, 4) * np.sqrt(0.5) * np.asarray(bounds.middle)
     np.testing.assert_allclose(scaled, [0.1454301073224, 0.1720948803917, 0.1852198621257], 1e-11)
     assert float(np.max(bounds.upper - bounds.lower)) < 1e-12
@@ -218,7 +225,7 @@ def test_normal_indices_by_splines():
 def test_normal_indices_by_a_grid():
     """V on a grid of means with linear interpolation, which errs upwards by a little."""
     discount, depth, first = 0.9, 80, 1.0
-    bounds = ops.gittins_normal(first, 2, discount, depth=200)
+    bounds = normal_indices(first, 2, discount, depth=200)
     means = np.linspace(-3, 5, 801)
     nodes = np.linspace(-6, 6, 241)
     weights = stats.norm.pdf(nodes)
@@ -230,7 +237,7 @@ def test_normal_indices_by_a_grid():
         going = means + discount * ahead @ weights / weights.sum()
         value = np.maximum(0, going)
     np.testing.assert_allclose(-np.interp(0, going, means), bounds.middle[0], atol=1e-3)
-    more = ops.gittins_normal(first, 2, discount, depth=200, points=160)
+    more = normal_indices(first, 2, discount, depth=200, points=160)
     np.testing.assert_allclose(more.middle, bounds.middle, rtol=1e-10)
     assert np.all(bounds.upper - bounds.lower < 1e-8)
 
