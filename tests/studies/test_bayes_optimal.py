@@ -1,5 +1,7 @@
 """The study of memories against Bayes, in miniature."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from rlsuite.envs.bandits import bandits
 from rlsuite.envs.prediction import Prediction
 from rlsuite.io.stages import Stages
-from rlsuite.ops.bandits import UniformArms
+from rlsuite.ops.bandits import BetaArms, UniformArms
 from rlsuite.ops.conjugate import DirichletCategorical
 from rlsuite.studies.bayes_optimal import comparison, convergence, ladder, structure, training
 from rlsuite.studies.bayes_optimal.comparison import Sizes
@@ -95,11 +97,24 @@ def test_a_map_is_learned():
     assert structure.dissimilarity(found(x), y) < 0.01
 
 
-def test_runs_that_are_done_are_read_back(tmp_path, monkeypatch):
-    problem = Prediction(DirichletCategorical(jnp.ones(3)), 4)
-    config = comparison.PREDICTION
-    first = training.train("dice", problem, config, 3, 2, 3, Stages(tmp_path))
-    monkeypatch.setattr(jax.lax, "fori_loop", None)
-    again = training.train("dice", problem, config, 3, 2, 3, Stages(tmp_path, resume=True))
+@pytest.mark.parametrize("game", ["dice", "bandit"])
+def test_runs_that_are_done_are_read_back(tmp_path, monkeypatch, game):
+    """Also if the problem is built anew, as after an interruption; not those of another prior."""
+
+    def trained(stages, weight=1.0):
+        weights = np.full(3, weight, np.float32)
+        problem = Prediction(DirichletCategorical(weights), 4)
+        config = comparison.PREDICTION
+        if game == "bandit":
+            problem = bandits(BetaArms(weights, weights), 2)
+            config = dataclasses.replace(comparison.BANDIT, batch_size=2, memory="rnn")
+        return problem, training.train(game, problem, config, 3, 2, 3, stages)
+
+    kept, first = trained(Stages(tmp_path))
     assert first.steps.tolist() == [0, 1, 3]
+    monkeypatch.setattr(jax.lax, "fori_loop", None)
+    other, again = trained(Stages(tmp_path, resume=True))
+    assert kept is not other
     jax.tree.map(np.testing.assert_array_equal, first.params, again.params)
+    with pytest.raises(TypeError, match="not callable"):
+        trained(Stages(tmp_path, resume=True), 2.0)

@@ -9,6 +9,8 @@ import numpy as np
 
 from rlsuite.algorithms import memory_meta
 from rlsuite.configuration import to_json
+from rlsuite.envs.bandits import Bandits
+from rlsuite.envs.prediction import Prediction
 from rlsuite.io.stages import Stages
 
 
@@ -47,7 +49,7 @@ def spread(num_steps: int, count: int) -> np.ndarray:
 
 def train(
     name: str,
-    problem: Any,
+    problem: Prediction | Bandits,
     config: memory_meta.Config,
     num_steps: int,
     num_seeds: int,
@@ -91,8 +93,10 @@ def train(
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *kept)
         return {f"leaf {n}": leaf for n, leaf in enumerate(jax.tree.leaves(stacked))}
 
-    identity = repr((jax.tree.structure(problem), to_json(config), num_steps, num_seeds))
-    arrays = stages(name, f"{identity} {len(steps)}", compute)
+    # A problem enters by its arrays: what is static in one may be written by its place in memory.
+    length = problem.length if isinstance(problem, Prediction) else None
+    identity = problem, length, to_json(config), steps, num_seeds
+    arrays = stages(name, identity, compute)
     shapes, structure = jax.tree.flatten(jax.eval_shape(algorithm.init, keys[0]).params)
     leaves = [jnp.asarray(arrays[f"leaf {n}"]) for n in range(len(shapes))]
     return Runs(steps, jax.tree.unflatten(structure, leaves))
