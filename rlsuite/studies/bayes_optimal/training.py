@@ -72,7 +72,9 @@ def train(
     """
     steps = spread(num_steps, num_checkpoints)
     algorithm = memory_meta.make(problem, config)
-    keys = jax.vmap(lambda n: jax.random.fold_in(jax.random.key(0), n))(jnp.arange(num_seeds))
+    of_start, of_steps = jax.vmap(
+        lambda n: jax.random.split(jax.random.fold_in(jax.random.key(0), n)), out_axes=1
+    )(jnp.arange(num_seeds))
 
     @jax.jit
     def go_on(states: Any, start: Any, stop: Any) -> Any:
@@ -82,10 +84,10 @@ def train(
 
             return jax.lax.fori_loop(start, stop, update, state)
 
-        return jax.vmap(of_seed)(states, keys)
+        return jax.vmap(of_seed)(states, of_steps)
 
     def compute() -> dict[str, Any]:
-        states = jax.jit(jax.vmap(algorithm.init))(keys)
+        states = jax.jit(jax.vmap(algorithm.init))(of_start)
         kept = [jax.tree.map(np.asarray, states.params)]
         for start, stop in itertools.pairwise(steps):
             states = go_on(states, int(start), int(stop))
@@ -97,6 +99,6 @@ def train(
     length = problem.length if isinstance(problem, Prediction) else None
     identity = problem, length, to_json(config), steps, num_seeds
     arrays = stages(name, identity, compute)
-    shapes, structure = jax.tree.flatten(jax.eval_shape(algorithm.init, keys[0]).params)
+    shapes, structure = jax.tree.flatten(jax.eval_shape(algorithm.init, of_start[0]).params)
     leaves = [jnp.asarray(arrays[f"leaf {n}"]) for n in range(len(shapes))]
     return Runs(steps, jax.tree.unflatten(structure, leaves))
