@@ -218,7 +218,7 @@ def compare(
     there = problem.model.predictive(_possible(problem, mapped))
     back = to_memory(s)
     best = problem.model.predictive(s)
-    drift = _closed(problem, network, params, to_bayes, to_memory, x[:, :num_sequences])
+    drift = _closed(problem, network, params, to_bayes, to_memory, x[:, num_sequences:])
     return Structure(
         (dissimilarity(mapped, s), float(jnp.mean(family.divergence(said, there)))),
         (
