@@ -193,7 +193,7 @@ def test_the_exact_divergence_is_the_mean_over_sequences(model):
     network = prediction.default_network(problem, config)
     params = network.init(KEY, problem.inputs(problem.sample(KEY)))
     exact = jax.jit(lambda p: memory_meta.exact_divergence(problem, network, p))(params)
-    x = jax.vmap(problem.sample, out_axes=1)(jax.random.split(KEY, 4000))
+    x = problem.samples(KEY, 4000)
     sampled = memory_meta.divergences(problem, network, params, x)
     error = np.std(sampled, axis=1) / np.sqrt(4000)
     assert np.all(np.abs(np.mean(sampled, axis=1) - exact) <= 5 * error + 1e-6)
@@ -223,7 +223,7 @@ def test_an_agent_that_is_bayes_has_no_divergence():
 def test_a_trace_is_what_is_remembered():
     problem = Prediction(BetaBernoulli(), 6)
     network = prediction.default_network(problem, CONFIG)
-    x = jax.vmap(problem.sample, out_axes=1)(jax.random.split(KEY, 5))
+    x = problem.samples(KEY, 5)
     inputs = problem.inputs(x)
     params = network.init(KEY, inputs)
     memories, heads = memory_meta.trace(network, params, inputs)

@@ -31,7 +31,7 @@ def predictions(
     """
     from matplotlib.figure import Figure
 
-    x = jax.vmap(problem.sample, out_axes=1)(jax.random.split(jax.random.key(3), count))
+    x = problem.samples(jax.random.key(3), count)
     heads = {
         "agent": memory_meta.predict(problem, network, params, x),
         "Bayes": problem.best(x),

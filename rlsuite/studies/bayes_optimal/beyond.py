@@ -33,7 +33,7 @@ def divergence(problem: Prediction, network: Any, params: Any, count: int = 2000
     Returns:
         One number a step.
     """
-    x = jax.vmap(problem.sample, out_axes=1)(jax.random.split(jax.random.key(8), count))
+    x = problem.samples(jax.random.key(8), count)
     found = jax.jit(lambda p: memory_meta.divergences(problem, network, p, x))(params)
     return np.asarray(jnp.mean(found, axis=1))
 

@@ -65,7 +65,7 @@ def predictions(
         (KL of each checkpoint and seed, ``[checkpoint, seed]``; distances, Bayes last).
     """
     network = memory_meta.prediction.default_network(problem, config)
-    x = jax.vmap(problem.sample, out_axes=1)(jax.random.split(jax.random.key(9), count))
+    x = problem.samples(jax.random.key(9), count)
     family, best = problem.model.family, problem.best(x)
 
     @jax.jit

@@ -201,8 +201,7 @@ def compare(
     Returns:
         How alike they are.
     """
-    keys = jax.random.split(jax.random.key(5), 2 * num_sequences)
-    x = jax.vmap(problem.sample, out_axes=1)(keys)
+    x = problem.samples(jax.random.key(5), 2 * num_sequences)
     memories, heads = jax.jit(lambda p: memory_meta.trace(network, p, problem.inputs(x)))(params)
     statistics = _statistics(problem, x)
     family = problem.model.family
@@ -320,7 +319,7 @@ def draw(
     """
     from matplotlib.figure import Figure
 
-    x = jax.vmap(problem.sample, out_axes=1)(jax.random.split(jax.random.key(6), num_sequences))
+    x = problem.samples(jax.random.key(6), num_sequences)
     memories, heads = memory_meta.trace(network, params, problem.inputs(x))
     means = problem.model.family.means
     figure = Figure(figsize=(8, 3.6), layout="constrained")
