@@ -216,7 +216,7 @@ def test_an_agent_that_is_bayes_has_no_divergence():
     def initial(batch):
         return jnp.broadcast_to(problem.model.initial, (*batch, 2))
 
-    agent = memory_meta.Agent(lambda *_: (), apply, initial, None)
+    agent = memory_meta.Agent(lambda *_: (), apply, initial)
     np.testing.assert_allclose(memory_meta.exact_divergence(problem, agent, ()), 0.0, atol=1e-7)
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from rlsuite.nets.network import Params
-from rlsuite.nets.recurrent import Carry, Cell, reset, unroll
+from rlsuite.nets.recurrent import Carry, Cell, unroll
 
 
 class Agent(NamedTuple):
@@ -20,15 +20,13 @@ class Agent(NamedTuple):
     Attributes:
         init: ``(key, inputs) -> params``; only the inputs' last axis matters.
         apply: ``(params, carry, inputs, is_first) -> (carry, heads)`` along sequences, whose axes
-            are (time, …).
+            are (time, …); what came before an episode is forgotten where it begins.
         initial: ``batch shape -> carry``.
-        cell: The memory.
     """
 
     init: Callable[[PRNGKeyArray, Any], Params]
     apply: Callable[[Params, Carry, Any, Bool[Array, "..."]], tuple[Carry, Any]]
     initial: Callable[[tuple[int, ...]], Carry]
-    cell: Cell
 
 
 def agent(cell: Cell, width: int, size: int) -> Agent:
@@ -67,7 +65,7 @@ def agent(cell: Cell, width: int, size: int) -> Agent:
         carry, remembered = unroll(cell, params["memory"], carry, codes, is_first)
         return carry, _linear(params["head"], remembered)
 
-    return Agent(init, apply, cell.initial, cell)
+    return Agent(init, apply, cell.initial)
 
 
 def trace(
@@ -122,11 +120,6 @@ def unflat(network: Agent, memories: Float[Array, "batch state"]) -> Carry:
         leaves.append(part.reshape(-1, *shape.shape).astype(shape.dtype))
         start += shape.size
     return jax.tree.unflatten(structure, leaves)
-
-
-def forget(network: Agent, carry: Carry, is_first: Bool[Array, "*batch"]) -> Carry:
-    """The carry with nothing remembered where an episode begins."""
-    return reset(network.cell, carry, is_first)
 
 
 def _linear(layer: Params, x: Float[Array, "*batch n"]) -> Float[Array, "*batch m"]:
