@@ -74,7 +74,7 @@ def thompson(arms: Arms, states: Lattice, *, nodes: int = 128) -> Table:
     r"""Each arm with the probability that it is the best, P(θ_k = max θ | counts).
 
     For independent arms it is ∫ f_k Π_{j≠k} F_j, by Gauss and Legendre's rule: exact up to rounding
-    where α and β are whole and the episode has fewer than 2 · nodes pulls.
+    where all α and β are whole, and their sum and the horizon's is at most 2 · nodes.
 
     Args:
         arms: ``UniformArms``, ``BetaArms`` or ``FiniteArms``.
