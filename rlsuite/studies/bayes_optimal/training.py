@@ -29,6 +29,11 @@ class Runs(NamedTuple):
         """The parameters of one run at one time."""
         return jax.tree.map(lambda leaf: leaf[checkpoint, seed], self.params)
 
+    @property
+    def flat(self) -> Any:
+        """All parameters along one axis: those of all seeds at the first checkpoint come first."""
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), self.params)
+
 
 def spread(num_steps: int, count: int) -> np.ndarray:
     """Zero, and numbers of updates at about even distances of their logarithms.
