@@ -12,7 +12,7 @@ from rlsuite.envs.prediction import Prediction
 from rlsuite.io.stages import Stages
 from rlsuite.ops.bandits import BetaArms, UniformArms
 from rlsuite.ops.conjugate import DirichletCategorical
-from rlsuite.studies.bayes_optimal import comparison, convergence, ladder, structure, training
+from rlsuite.studies.bayes_optimal import comparison, convergence, ladder, maps, training
 from rlsuite.studies.bayes_optimal.comparison import Sizes
 
 
@@ -85,16 +85,16 @@ def test_the_floor_is_what_no_map_undercuts():
     rng = np.random.default_rng(0)
     statistics = np.repeat(np.arange(200.0), 50)[:, None]
     means = np.repeat(rng.normal(size=(200, 3)), 50, axis=0)
-    found = structure.floor(means + 0.2 * rng.normal(size=means.shape), statistics)
+    found = maps.floor(means + 0.2 * rng.normal(size=means.shape), statistics)
     assert found == pytest.approx(0.04 / (np.var(means[::50]) + 0.04), rel=0.1)
-    assert structure.floor(means, statistics) < 1e-12
+    assert maps.floor(means, statistics) < 1e-12
 
 
 def test_a_map_is_learned():
     x = jax.random.normal(jax.random.key(0), (2000, 2))
     y = jnp.stack([x[:, 0] * x[:, 1], 10.0 + jnp.sin(x[:, 0])], axis=1)
-    found = structure.fit(x, y, 1000)
-    assert structure.dissimilarity(found(x), y) < 0.01
+    found = maps.fit(x, y, 1000)
+    assert maps.dissimilarity(found(x), y) < 0.01
 
 
 @pytest.mark.parametrize("game", ["dice", "bandit"])
