@@ -14,7 +14,7 @@ from rlsuite.envs.bandits import bandit, bandits
 from rlsuite.envs.control import control
 from rlsuite.envs.prediction import Prediction
 from rlsuite.ops import bandits as ops
-from rlsuite.ops.conjugate import BetaBernoulli, DirichletCategorical, Normal
+from rlsuite.ops.conjugate import BetaBernoulli, DirichletCategorical, HiddenMarkov, Normal
 from rlsuite.ops.returns import lambda_returns, n_step_returns
 
 KEY = jax.random.key(0)
@@ -186,7 +186,17 @@ def test_what_is_lost_is_what_is_not_earned():
     assert int(played.numbers.max()) < len(states.counts)
 
 
-@pytest.mark.parametrize("model", [BetaBernoulli(1.0, 2.0), DirichletCategorical(jnp.ones(3))])
+# Its second state alone can show a 1, and it is there at every second step.
+ALTERNATING = HiddenMarkov(
+    np.asarray([0.5, 0.5], np.float32),
+    np.asarray([[0, 1], [1, 0]], np.float32),
+    np.asarray([[1, 0], [0.5, 0.5]], np.float32),
+)
+
+
+@pytest.mark.parametrize(
+    "model", [BetaBernoulli(1.0, 2.0), DirichletCategorical(jnp.ones(3)), ALTERNATING]
+)
 def test_the_exact_divergence_is_the_mean_over_sequences(model):
     problem = Prediction(model, 5)
     config = memory_meta.Config(memory_size=8)
