@@ -82,7 +82,7 @@ def _fitted(
     return params
 
 
-def dissimilarity(found: Float[Array, "pair n"], true: Float[Array, "pair n"]) -> float:
+def dissimilarity(found: Float[Array, "pair n"], true: Float[Array, "pair n"]) -> Float[Array, ""]:
     """D_s.
 
     Args:
@@ -93,10 +93,10 @@ def dissimilarity(found: Float[Array, "pair n"], true: Float[Array, "pair n"]) -
         Squared errors over all variance.
 
     Example:
-        >>> dissimilarity(jnp.array([[0.0], [0.0]]), jnp.array([[1.0], [-1.0]]))
+        >>> float(dissimilarity(jnp.array([[0.0], [0.0]]), jnp.array([[1.0], [-1.0]])))
         1.0
     """
-    return float(jnp.sum((found - true) ** 2) / jnp.sum((true - jnp.mean(true, axis=0)) ** 2))
+    return jnp.sum((found - true) ** 2) / jnp.sum((true - jnp.mean(true, axis=0)) ** 2)
 
 
 def floor(states: Float[np.ndarray, "pair n"], statistics: Float[np.ndarray, "pair m"]) -> float:

@@ -13,6 +13,7 @@ no map undercuts. The closed loop iterates s ← f(RNN(g(s), x)), both maps and 
 transition, from the prior on, without ever looking at the true statistics.
 """
 
+import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -30,6 +31,10 @@ from rlsuite.studies.summaries import plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+_trace = jax.jit(memory_meta.trace, static_argnames="network")
+_play = jax.jit(memory_meta.play, static_argnames=("network", "count"))
 
 
 class Structure(NamedTuple):
@@ -84,31 +89,39 @@ def compare(
         How alike they are.
     """
     x = problem.samples(jax.random.key(5), 2 * num_sequences)
-    memories, heads = jax.jit(lambda p: memory_meta.trace(network, p, problem.inputs(x)))(params)
-    statistics = _statistics(problem, x)
-    family = problem.model.family
-
-    def pairs(values: Array, part: int) -> Array:
-        chosen = values[:, part * num_sequences : (part + 1) * num_sequences]
-        return chosen.reshape(-1, values.shape[-1])
-
-    to_bayes = fit(pairs(memories, 0), pairs(statistics, 0), num_steps)
-    to_memory = fit(pairs(statistics, 0), pairs(memories, 0), num_steps)
-    n, s, said = (pairs(values, 1) for values in (memories, statistics, heads))
-    mapped = to_bayes(n)
-    there = problem.model.predictive(_possible(problem, mapped))
-    back = to_memory(s)
-    best = problem.model.predictive(s)
-    drift = _closed(problem, network, params, to_bayes, to_memory, x[:, num_sequences:])
+    known, new = x[:, :num_sequences], x[:, num_sequences:]
+    memories, _ = _trace(network, params, problem.inputs(known))
+    n, s = _pairs(memories), _pairs(_statistics(problem, known))
+    maps = fit(n, s, num_steps), fit(s, n, num_steps)
+    (to_bayes, to_memory, drift), states = _measured(problem, network, params, maps, new)
     return Structure(
-        (dissimilarity(mapped, s), float(jnp.mean(family.divergence(said, there)))),
-        (
-            dissimilarity(back, n),
-            float(jnp.mean(family.divergence(best, read(network, params, back)))),
-        ),
-        floor(np.asarray(n), np.asarray(s)),
+        (float(to_bayes[0]), float(to_bayes[1])),
+        (float(to_memory[0]), float(to_memory[1])),
+        floor(*map(np.asarray, states)),
         np.asarray(drift),
     )
+
+
+@functools.partial(jax.jit, static_argnames="network")
+def _measured(
+    problem: Prediction, network: memory_meta.Agent, params: Any, maps: tuple[Map, Map], x: Array
+) -> Any:
+    """(((D_s, D_o) of both maps, the closed loop's drift), memories and statistics)."""
+    to_bayes, to_memory = maps
+    memories, heads = memory_meta.trace(network, params, problem.inputs(x))
+    n, s = _pairs(memories), _pairs(_statistics(problem, x))
+    divergence, predictive = problem.model.family.divergence, problem.model.predictive
+    mapped, back = to_bayes(n), to_memory(s)
+    there = predictive(_possible(problem, mapped))
+    errors = (
+        (dissimilarity(mapped, s), jnp.mean(divergence(_pairs(heads), there))),
+        (dissimilarity(back, n), jnp.mean(divergence(predictive(s), read(network, params, back)))),
+    )
+    return (*errors, _closed(problem, network, params, maps, x)), (n, s)
+
+
+def _pairs(values: Float[Array, "time sequence n"]) -> Float[Array, "pair n"]:
+    return values.reshape(-1, values.shape[-1])
 
 
 def _statistics(problem: Prediction, x: Array) -> Array:
@@ -121,25 +134,22 @@ def _possible(problem: Prediction, statistics: Array) -> Array:
 
 
 def _closed(
-    problem: Prediction, network: Any, params: Any, to_bayes: Map, to_memory: Map, x: Array
-) -> Array:
+    problem: Prediction, network: Any, params: Any, maps: tuple[Map, Map], x: Array
+) -> Float[Array, " time"]:
     """KL of Bayes from the predictions of s ← f(RNN(g(s), x))."""
+    to_bayes, to_memory = maps
     model = problem.model
+
+    def step(statistics: Array, codes: Array) -> tuple[Array, Array]:
+        carry = memory_meta.unflat(network, to_memory(statistics))
+        nowhere = jnp.zeros((1, len(codes)), bool)
+        carry, _ = network.apply(params, carry, codes[None], nowhere)
+        statistics = _possible(problem, to_bayes(memory_meta.flat(carry)))
+        return statistics, model.predictive(statistics)
+
     start = jnp.broadcast_to(model.initial, (x.shape[1], *model.initial.shape))
-    inputs = problem.inputs(x)
-
-    @jax.jit
-    def predictions(params: Any) -> Array:
-        def step(statistics: Array, codes: Array) -> tuple[Array, Array]:
-            carry = memory_meta.unflat(network, to_memory(statistics))
-            nowhere = jnp.zeros((1, len(codes)), bool)
-            carry, _ = network.apply(params, carry, codes[None], nowhere)
-            statistics = _possible(problem, to_bayes(memory_meta.flat(carry)))
-            return statistics, model.predictive(statistics)
-
-        return jax.lax.scan(step, start, inputs[1:])[1]
-
-    return jnp.mean(model.family.divergence(problem.best(x)[1:], predictions(params)), axis=1)
+    _, said = jax.lax.scan(step, start, problem.inputs(x)[1:])
+    return jnp.mean(model.family.divergence(problem.best(x)[1:], said), axis=1)
 
 
 def bandit_value(
@@ -162,25 +172,32 @@ def bandit_value(
     Returns:
         (with actions drawn, with the likeliest).
     """
-    played = jax.jit(
-        lambda p: memory_meta.play(problem, network, p, jax.random.key(5), num_episodes)
-    )(params)
-    memories, _ = jax.jit(lambda p: memory_meta.trace(network, p, played.inputs))(params)
+    played = _play(problem, network, params, jax.random.key(5), num_episodes)
+    memories, _ = _trace(network, params, played.inputs)
     times = jnp.asarray(problem.states.times)
     counts = jax.lax.map(lambda t: jnp.concatenate(problem.states.pulls(t), axis=1), times)
     counts = counts.astype(float)
     seen = counts[times[:, None], played.numbers]
-    to_memory = fit(
-        seen.reshape(-1, seen.shape[-1]), memories.reshape(-1, memories.shape[-1]), num_steps
-    )
+    to_memory = fit(_pairs(seen), _pairs(memories), num_steps)
+    drawn, likeliest = _lost(problem, network, params, to_memory, counts)
+    return float(drawn), float(likeliest)
+
+
+@functools.partial(jax.jit, static_argnames="network")
+def _lost(
+    problem: Bandits,
+    network: memory_meta.Agent,
+    params: Any,
+    to_memory: Map,
+    counts: Float[Array, "time state count"],
+) -> tuple[Array, ...]:
     logits = jax.lax.map(lambda c: read(network, params, to_memory(c))[:, :-1], counts)
     arms = problem.control.params.arms
     greedy = jax.nn.one_hot(jnp.argmax(logits, axis=-1), logits.shape[-1])
-    found = [
-        float(problem.best - ops.evaluate(arms, problem.states, policy)[0, 0])
+    return tuple(
+        problem.best - ops.evaluate(arms, problem.states, policy)[0, 0]
         for policy in (jax.nn.softmax(logits), greedy)
-    ]
-    return found[0], found[1]
+    )
 
 
 def draw(
@@ -200,7 +217,7 @@ def draw(
     from matplotlib.figure import Figure
 
     x = problem.samples(jax.random.key(6), num_sequences)
-    memories, heads = memory_meta.trace(network, params, problem.inputs(x))
+    memories, heads = _trace(network, params, problem.inputs(x))
     means = problem.model.family.means
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     for axes, states, colours, title in zip(

@@ -30,6 +30,11 @@ class Runs(NamedTuple):
         return jax.tree.map(lambda leaf: leaf[checkpoint, seed], self.params)
 
     @property
+    def last(self) -> Any:
+        """The parameters of all seeds in the end."""
+        return jax.tree.map(lambda leaf: leaf[-1], self.params)
+
+    @property
     def flat(self) -> Any:
         """All parameters along one axis: those of all seeds at the first checkpoint come first."""
         return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), self.params)
