@@ -39,6 +39,7 @@ MODELS = {
 }
 
 
+compiled = jax.jit(walk)
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(400)
 
 
@@ -88,7 +89,7 @@ def evidence(name, x):
 def test_predictions_are_ratios_of_evidence(name):
     model, x = MODELS[name]
     assert isinstance(model, Model)
-    heads, statistics = jax.jit(walk)(model, jnp.asarray(x))
+    heads, statistics = compiled(model, jnp.asarray(x))
     found = model.family.log_density(heads, jnp.asarray(x))
     shares = [evidence(name, x[: n + 1]) / (evidence(name, x[:n]) if n else 1.0) for n in range(4)]
     exactly(np.exp(found[:4]), shares)
@@ -100,9 +101,9 @@ def test_predictions_are_ratios_of_evidence(name):
 def test_leading_axes_are_batches(name):
     model, x = MODELS[name]
     many = jnp.stack([jnp.asarray(x), jnp.asarray(x)[::-1]], axis=1)
-    heads, _ = walk(model, many)
+    heads, _ = compiled(model, many)
     for index in range(2):
-        exactly(heads[:, index], walk(model, many[:, index])[0])
+        exactly(heads[:, index], compiled(model, many[:, index])[0])
     assert model.encode(many).shape[:2] == many.shape
 
 
@@ -113,7 +114,7 @@ def test_samples_are_as_likely_as_predicted(name):
     sample = jax.jit(jax.vmap(lambda key: model.sample(key, 3)))
     x = sample(jax.random.split(jax.random.key(0), 4000))
     last = np.asarray(x[:, -1])
-    heads, _ = walk(model, x.T)
+    heads, _ = compiled(model, x.T)
     if model.outcomes is not None:
         for symbol in range(model.outcomes):
             chances = np.exp(model.family.log_density(heads[-1], jnp.full(len(x), symbol)))
@@ -193,9 +194,9 @@ def test_divergences_in_closed_form():
 def test_gradients_of_the_loss_vanish_on_average_at_the_truth(name):
     """E ∇ log p(x) = 0 where p is what x is drawn from; here it is summed or integrated."""
     model, x = MODELS[name]
-    head = walk(model, jnp.asarray(x))[0][-1]
+    head = compiled(model, jnp.asarray(x))[0][-1]
     family = model.family
-    slope = jax.grad(lambda q: family.divergence(head, q))(head)
+    slope = jax.jit(jax.grad(lambda q: family.divergence(head, q)))(head)
     exactly(slope, np.zeros(family.size), 1e-9)
 
 
@@ -206,9 +207,9 @@ def test_of_laws_is_a_mixture():
         HiddenMarkov(np.asarray(start), CHAIN.transition[part, part], CHAIN.emission[part])
         for start, part in (([0.5, 0.5], slice(0, 2)), ([0.2, 0.8], slice(2, 4)))
     ]
-    laws = [np.exp(chain.family.log_density(walk(chain, x)[0], x)) for chain in both]
+    laws = [np.exp(chain.family.log_density(compiled(chain, x)[0], x)) for chain in both]
     mixed = np.mean(np.cumprod(laws, axis=1), axis=0)
-    found = CHAIN.family.log_density(walk(CHAIN, x)[0], x)
+    found = CHAIN.family.log_density(compiled(CHAIN, x)[0], x)
     exactly(np.cumprod(np.exp(found)), mixed)
     assert CHAIN.initial.shape == (4,)
     exactly(np.asarray(CHAIN.transition)[:2, 2:], 0)
