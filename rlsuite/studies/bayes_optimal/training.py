@@ -51,10 +51,10 @@ def spread(num_steps: int, count: int) -> np.ndarray:
         The numbers.
 
     Example:
-        >>> spread(1000, 5).tolist()
-        [0, 1, 10, 100, 1000]
+        >>> spread(1000, 5).tolist(), spread(1000, 2).tolist()
+        ([0, 1, 10, 100, 1000], [0, 1000])
     """
-    return np.unique([0, *np.round(np.geomspace(1, num_steps, count - 1)).astype(int)])
+    return np.unique([0, *np.round(np.geomspace(num_steps, 1, count - 1)).astype(int)])
 
 
 def train(
