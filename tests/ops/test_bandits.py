@@ -15,6 +15,9 @@ BETA = (np.array([1.0, 2.0]), np.array([3.0, 1.5]))
 WEIGHTS = np.array([0.2, 0.5, 0.3])
 CHANCES = np.array([[0.9, 0.1, 0.5], [0.2, 0.6, 0.5], [0.4, 0.4, 0.8]])
 solve, evaluate = jax.jit(ops.solve), jax.jit(ops.evaluate)
+POLICIES = {
+    policy.__name__: jax.jit(policy) for policy in (ops.uniform, ops.myopic, ops.ucb1, ops.thompson)
+}
 
 
 def arms_of(name):
@@ -114,11 +117,11 @@ def test_the_best_policy_is_that_of_brute_force(name, horizon):
 
 
 @pytest.mark.parametrize("name", ["uniform", "beta", "finite"])
-@pytest.mark.parametrize("policy", ["uniform", "myopic", "ucb1", "thompson"])
+@pytest.mark.parametrize("policy", POLICIES)
 def test_what_policies_earn_is_the_sum_over_histories(name, policy):
     arms = arms_of(name)
     states = ops.lattice(arms.num_arms, 4)
-    table = getattr(ops, policy)(arms, states)
+    table = POLICIES[policy](arms, states)
     expected = worth(name, states, np.asarray(table), ((0, 0),) * arms.num_arms, 0, 4)
     np.testing.assert_allclose(evaluate(arms, states, table)[0, 0], expected, rtol=1e-12)
     np.testing.assert_allclose(table.sum(axis=-1), 1.0, rtol=1e-12)
@@ -126,7 +129,7 @@ def test_what_policies_earn_is_the_sum_over_histories(name, policy):
 
 def test_thompson_is_the_probability_of_being_the_best():
     arms, states = ops.BetaArms(*BETA), ops.lattice(2, 4)
-    table = np.asarray(ops.thompson(arms, states))
+    table = np.asarray(POLICIES["thompson"](arms, states))
     for counts in [((0, 0), (0, 0)), ((2, 0), (0, 1)), ((0, 1), (1, 1))]:
         one, two = (stats.beta(BETA[0][k] + s, BETA[1][k] + f) for k, (s, f) in enumerate(counts))
         expected = integrate.quad(lambda x, f=one.pdf, g=two.cdf: f(x) * g(x), 0, 1, epsabs=1e-12)[
@@ -146,10 +149,11 @@ def test_the_ladder_of_twenty_pulls():
         return value - float(evaluate(arms, states, policy)[0, 0])
 
     np.testing.assert_allclose(value, 12.431264905858743, rtol=1e-12)
-    np.testing.assert_allclose(lost(ops.uniform(arms, states)), value - 10, rtol=1e-12)
-    np.testing.assert_allclose(lost(ops.myopic(arms, states)), 0.0659130, atol=1e-7)
+    np.testing.assert_allclose(lost(POLICIES["uniform"](arms, states)), value - 10, rtol=1e-12)
+    np.testing.assert_allclose(lost(POLICIES["myopic"](arms, states)), 0.0659130, atol=1e-7)
     np.testing.assert_allclose(lost(ops.by_index(states, indices())), 0.0107957, atol=1e-7)
-    assert 0.4 < lost(ops.thompson(arms, states)) < 0.6 < lost(ops.ucb1(arms, states)) < 1.0
+    thompson, ucb1 = (lost(POLICIES[name](arms, states)) for name in ("thompson", "ucb1"))
+    assert 0.4 < thompson < 0.6 < ucb1 < 1.0
 
 
 @functools.cache
@@ -181,7 +185,8 @@ BERNOULLI = jax.jit(functools.partial(ops.gittins_bernoulli, depth=400))
 def test_bounds_hold_whatever_the_depth():
     """Bounds that are cut off later lie between those that are cut off earlier."""
     alpha, beta = jnp.array([1.0, 3.0, 0.5]), jnp.array([1.0, 1.0, 4.0])
-    cut = [ops.gittins_bernoulli(alpha, beta, 0.97, depth=depth) for depth in (20, 80, 400)]
+    bound = jax.jit(ops.gittins_bernoulli, static_argnames="depth")
+    cut = [bound(alpha, beta, 0.97, depth=depth) for depth in (20, 80, 400)]
     for rough, fine in itertools.pairwise(cut):
         assert np.all(rough.lower <= fine.lower + 1e-14)
         assert np.all(fine.upper <= rough.upper + 1e-14)
@@ -245,6 +250,7 @@ def test_normal_indices_by_a_grid():
 def test_tables_have_gradients():
     """∂V/∂α against finite differences."""
 
+    @jax.jit
     def value(alpha):
         arms = ops.BetaArms(jnp.stack([alpha, jnp.asarray(2.0)]), jnp.asarray(BETA[1]))
         return ops.solve(arms, ops.lattice(2, 6)).values[0, 0]
