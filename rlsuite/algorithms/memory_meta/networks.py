@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from rlsuite.nets.network import Params
+from rlsuite.nets.network import Params, dense
 from rlsuite.nets.recurrent import Carry, Cell, unroll
 
 
@@ -55,9 +55,9 @@ def agent(cell: Cell, width: int, size: int) -> Agent:
         memory = cell.init(of_cell, code)
         remembered = jax.eval_shape(cell.apply, memory, cell.initial(()), code)[1]
         return {
-            "layer": _dense(of_layer, inputs.shape[-1], width),
+            "layer": dense(of_layer, inputs.shape[-1], width),
             "memory": memory,
-            "head": _dense(of_head, remembered.shape[-1], size),
+            "head": dense(of_head, remembered.shape[-1], size),
         }
 
     def apply(params: Params, carry: Carry, inputs: Any, is_first: Any) -> tuple[Carry, Any]:
@@ -126,8 +126,3 @@ def _linear(layer: Params, x: Float[Array, "*batch n"]) -> Float[Array, "*batch 
     # One batch axis: with more, XLA on CPU is slower at the gradients of the weights.
     y = x.reshape(-1, x.shape[-1]) @ layer["kernel"] + layer["bias"]
     return y.reshape(*x.shape[:-1], y.shape[-1])
-
-
-def _dense(key: PRNGKeyArray, inputs: int, outputs: int) -> Params:
-    kernel = jax.nn.initializers.lecun_normal()(key, (inputs, outputs))
-    return {"kernel": kernel, "bias": jnp.zeros(outputs)}
