@@ -50,6 +50,10 @@ class Prediction:
         """Draw a sequence, ``[time]``."""
         return self.model.sample(key, self.length)
 
+    def samples(self, key: PRNGKeyArray, count: int) -> Array:
+        """Draw sequences, ``[time, sequence]``."""
+        return jax.vmap(self.sample, out_axes=1)(jax.random.split(key, count))
+
     def inputs(self, x: Array) -> Float[Array, "time *batch feature"]:
         """What an agent has been shown when it predicts x_1 … x_T: nothing, x_1, … x_{T−1}.
 

@@ -2,7 +2,7 @@ r"""A causal transformer as a memory: what it remembers are the keys and values 
 
 Layers are h ← h + Attention(norm h), h ← h + MLP(norm h), and a norm at the end. A query at
 position p attends to the keys of its own episode at positions p − context + 1 … p. Positions enter
-by rotation: coordinates (2i, 2i + 1) of queries and keys are turned by p · 10000^{−2i/d}, so that
+by rotation: coordinates (i, i + d/2) of queries and keys are turned by p · 10000^{−2i/d}, so that
 scores depend on the distance alone, and nothing in the network has seen how long an episode is.
 
 A carry has a ring of the last keys and values of each layer: the slot of position p is p modulo the

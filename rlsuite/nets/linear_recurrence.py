@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Complex, Float, PRNGKeyArray
 
-from rlsuite.nets.network import Params
+from rlsuite.nets.network import Params, dense
 from rlsuite.nets.recurrent import Carry, Cell
 
 
@@ -62,7 +62,7 @@ def linear_recurrence(
     def init(key: PRNGKeyArray, inputs: Any) -> Params:
         of_input, *of_blocks = jax.random.split(key, layers + 1)
         return {
-            "input": _dense(of_input, jnp.shape(inputs)[-1], size),
+            "input": dense(of_input, jnp.shape(inputs)[-1], size),
             "blocks": [_block(of_block, size, fastest, slowest) for of_block in of_blocks],
         }
 
@@ -107,11 +107,6 @@ def _through(
 
 def _compose(earlier: tuple[Array, Array], later: tuple[Array, Array]) -> tuple[Array, Array]:
     return later[0] * earlier[0], later[1] + later[0] * earlier[1]
-
-
-def _dense(key: PRNGKeyArray, inputs: int, outputs: int) -> Params:
-    kernel = jax.nn.initializers.lecun_normal()(key, (inputs, outputs))
-    return {"kernel": kernel, "bias": jnp.zeros(outputs)}
 
 
 def _block(key: PRNGKeyArray, size: int, fastest: float, slowest: float) -> Params:

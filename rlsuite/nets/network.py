@@ -94,6 +94,21 @@ def linear(size: int | None = None) -> Network:
     return Network(init, lambda params, inputs: inputs @ params)
 
 
+def dense(key: PRNGKeyArray, inputs: int, outputs: int) -> Params:
+    """The parameters of x W + b as Flax begins with them: W of variance 1/inputs, b = 0.
+
+    Args:
+        key: Key.
+        inputs: How many there are.
+        outputs: How many there are.
+
+    Returns:
+        "kernel" and "bias".
+    """
+    kernel = jax.nn.initializers.lecun_normal()(key, (inputs, outputs))
+    return {"kernel": kernel, "bias": jnp.zeros(outputs)}
+
+
 def mlp(
     hidden_sizes: Sequence[int],
     size: int | None = None,

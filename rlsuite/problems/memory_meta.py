@@ -56,7 +56,7 @@ def weather() -> HiddenMarkov:
 
 def random_divergence(problem: Prediction) -> dict[str, float]:
     """The KL of what is predicted before anything was seen, and of the best predictions."""
-    x = jax.vmap(problem.sample, out_axes=1)(jax.random.split(jax.random.key(0), 2000))
+    x = problem.samples(jax.random.key(0), 2000)
     heads = problem.best(x)
     fixed = jnp.broadcast_to(heads[0], heads.shape)
     lost = jnp.mean(problem.model.family.divergence(heads, fixed))
@@ -75,7 +75,7 @@ def draw_predictions(problem: Prediction, config: Any, state: Any) -> Any:
     from matplotlib.figure import Figure
 
     network = memory_meta.prediction.default_network(problem, config)
-    x = jax.vmap(problem.sample, out_axes=1)(jax.random.split(jax.random.key(1), 3))
+    x = problem.samples(jax.random.key(1), 3)
     means = problem.model.family.means
     ours = np.asarray(means(memory_meta.predict(problem, network, state.params, x)))
     best = np.asarray(means(problem.best(x)))

@@ -14,7 +14,7 @@ from rlsuite.envs.bandits import bandit, bandits
 from rlsuite.envs.control import control
 from rlsuite.envs.prediction import Prediction
 from rlsuite.ops import bandits as ops
-from rlsuite.ops.conjugate import BetaBernoulli, DirichletCategorical, Normal
+from rlsuite.ops.conjugate import BetaBernoulli, DirichletCategorical, HiddenMarkov, Normal
 from rlsuite.ops.returns import lambda_returns, n_step_returns
 
 KEY = jax.random.key(0)
@@ -29,7 +29,7 @@ def game():
 
 
 @functools.cache
-def rolled(memory="lstm"):
+def rolled(memory):
     """Two rollouts one after the other, of which the second begins within an episode."""
     config = memory_meta.Config(
         batch_size=WIDTH, memory_size=8, rollout_length=LENGTH, memory=memory, context=8
@@ -52,36 +52,47 @@ def rolled(memory="lstm"):
     return network, *collect(KEY)
 
 
-def whole_loss(network, params, rollout, **changes):
-    weights = {
-        "discount": 1.0,
-        "lambda_": 1.0,
-        "clip_rho": 1.0,
-        "clip_c": 1.0,
-        "value_weight": 0.5,
-        "entropy_weight": 0.0,
-    }
-    return impala.loss(network, params, rollout, **(weights | changes))
+@functools.cache
+def heads_of(memory):
+    """Logits and values along a rollout, as the loss computes them."""
+    return jax.jit(rolled(memory)[0].apply)
+
+
+@jax.jit
+@functools.partial(jax.value_and_grad, has_aux=True)
+def whole_loss(params, rollout):
+    """((the loss with λ = 1, its parts), its gradient)."""
+    return impala.loss(
+        rolled("lstm")[0],
+        params,
+        rollout,
+        discount=1.0,
+        lambda_=1.0,
+        clip_rho=1.0,
+        clip_c=1.0,
+        value_weight=0.5,
+        entropy_weight=0.0,
+    )
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_ratios_are_one_before_the_first_update_across_episodes(memory):
     """A memory that is reset one step early or late would act differently from how it learns."""
-    network, params, rollouts = rolled(memory)
+    _, params, rollouts = rolled(memory)
     for rollout in rollouts:
         seen = rollout.timesteps
         assert seen.is_first.sum() >= WIDTH  # Episodes begin within each.
-        _, heads = network.apply(params, rollout.carry, seen.observation, seen.is_first)
+        _, heads = heads_of(memory)(params, rollout.carry, seen.observation, seen.is_first)
         logs = jax.nn.log_softmax(heads[:-1, :, :-1])
         ratios = np.exp(np.sum(logs * rollout.actions, axis=-1) - rollout.log_probs)
         np.testing.assert_allclose(ratios, 1.0, rtol=0, atol=2.4e-7 if memory != "linear" else 1e-6)
         shifted = jnp.roll(seen.is_first, 1, axis=0)
-        _, wrong = network.apply(params, rollout.carry, seen.observation, shifted)
+        _, wrong = heads_of(memory)(params, rollout.carry, seen.observation, shifted)
         assert np.abs(wrong - heads).max() > 1e-3
 
 
 def test_the_conventions_of_time():
-    _, _, (rollout, _) = rolled()
+    _, _, (rollout, _) = rolled("lstm")
     seen = rollout.timesteps
     assert np.all(seen.is_first[0])
     np.testing.assert_array_equal(seen.is_last[PULLS], True)
@@ -96,11 +107,14 @@ def test_the_conventions_of_time():
     np.testing.assert_array_equal(rollout.episode_returns[PULLS - 1], total)
 
 
-def test_on_policy_targets_are_n_step_returns_and_stop_at_ends():
+@pytest.mark.parametrize("cut_off", [False, True])
+def test_on_policy_targets_are_n_step_returns_and_stop_at_ends(cut_off):
     """What the loss is made of, rebuilt from returns of single episodes."""
-    network, params, (rollout, _) = rolled()
+    _, params, (rollout, _) = rolled("lstm")
     seen = rollout.timesteps
-    _, heads = network.apply(params, rollout.carry, seen.observation, seen.is_first)
+    seen = seen._replace(is_terminal=seen.is_terminal & (not cut_off))
+    rollout = rollout._replace(timesteps=seen)
+    _, heads = heads_of("lstm")(params, rollout.carry, seen.observation, seen.is_first)
     values, expected = np.asarray(heads[..., -1]), []
     valid = np.asarray(rollout.is_valid)
     for env in range(WIDTH):
@@ -112,7 +126,7 @@ def test_on_policy_targets_are_n_step_returns_and_stop_at_ends():
             ends=rollout.ends[:, env],
         )
         expected.append(np.where(valid[:, env], np.square(returns - values[:-1, env]), 0).sum())
-    _, losses = whole_loss(network, params, rollout)
+    (_, losses), _ = whole_loss(params, rollout)
     np.testing.assert_allclose(losses.value_loss, 0.5 * np.sum(expected) / valid.sum(), rtol=1e-5)
     assert float(losses.kl) < 1e-6
 
@@ -120,27 +134,27 @@ def test_on_policy_targets_are_n_step_returns_and_stop_at_ends():
 @pytest.mark.parametrize("terminal", [True, False])
 def test_nothing_leaks_from_one_episode_into_another(terminal):
     """Rewards and values after an end change no gradient of what came before it."""
-    network, params, (rollout, _) = rolled()
+    _, params, (rollout, _) = rolled("lstm")
     seen = rollout.timesteps._replace(is_terminal=rollout.timesteps.is_last & terminal)
     late = jnp.arange(LENGTH + 1)[:, None] > PULLS
 
-    def early_loss(change):
+    def early_gradient(change):
         reward = seen.reward + jnp.where(late, change, 0.0)
         observation = seen.observation + jnp.where(late[..., None], change, 0.0)
         changed = rollout._replace(timesteps=seen._replace(reward=reward, observation=observation))
         # Of the later transitions nothing counts.
         last = changed.timesteps.is_last | late
         changed = changed._replace(timesteps=changed.timesteps._replace(is_last=last))
-        return jax.grad(lambda p: whole_loss(network, p, changed)[0])(params)
+        return whole_loss(params, changed)[1]
 
-    for one, other in zip(*map(jax.tree.leaves, map(early_loss, (0.0, 5.0))), strict=True):
+    for one, other in zip(*map(jax.tree.leaves, map(early_gradient, (0.0, 5.0))), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
 
 
 def test_what_was_cut_off_is_bootstrapped_from_the_last_observation():
-    network, params, (rollout, _) = rolled()
+    _, params, (rollout, _) = rolled("lstm")
     cut = rollout.timesteps._replace(is_terminal=jnp.zeros_like(rollout.timesteps.is_terminal))
-    _, heads = network.apply(params, rollout.carry, cut.observation, cut.is_first)
+    _, heads = heads_of("lstm")(params, rollout.carry, cut.observation, cut.is_first)
     values = heads[:, 0, -1]
     returns = lambda_returns(
         cut.reward[1 : PULLS + 1, 0], jnp.ones(PULLS), values[1 : PULLS + 1], 1.0
@@ -148,7 +162,7 @@ def test_what_was_cut_off_is_bootstrapped_from_the_last_observation():
     total = float(cut.reward[1 : PULLS + 1, 0].sum() + values[PULLS])
     np.testing.assert_allclose(returns[0], total, rtol=1e-6)
     ended, went_on = (
-        float(whole_loss(network, params, rollout._replace(timesteps=t))[1].value_loss)
+        float(whole_loss(params, rollout._replace(timesteps=t))[0][1].value_loss)
         for t in (rollout.timesteps, cut)
     )
     assert ended != went_on
@@ -160,7 +174,7 @@ def test_a_lag_makes_data_off_policy():
         batch_size=WIDTH, memory_size=8, rollout_length=LENGTH, lag=2, learning_rate=0.05
     )
     algorithm = memory_meta.make(game().control, config)
-    state, step = algorithm.init(KEY), jax.jit(algorithm.step)
+    state, step = jax.jit(algorithm.init)(KEY), jax.jit(algorithm.step)
     kept, ratios = [state.params], []
     for n in range(4):
         state, metrics = step(jax.random.key(n), state)
@@ -186,15 +200,25 @@ def test_what_is_lost_is_what_is_not_earned():
     assert int(played.numbers.max()) < len(states.counts)
 
 
-@pytest.mark.parametrize("model", [BetaBernoulli(1.0, 2.0), DirichletCategorical(jnp.ones(3))])
+# Its second state alone can show a 1, and it is there at every second step.
+ALTERNATING = HiddenMarkov(
+    np.asarray([0.5, 0.5], np.float32),
+    np.asarray([[0, 1], [1, 0]], np.float32),
+    np.asarray([[1, 0], [0.5, 0.5]], np.float32),
+)
+
+
+@pytest.mark.parametrize(
+    "model", [BetaBernoulli(1.0, 2.0), DirichletCategorical(jnp.ones(3)), ALTERNATING]
+)
 def test_the_exact_divergence_is_the_mean_over_sequences(model):
     problem = Prediction(model, 5)
     config = memory_meta.Config(memory_size=8)
     network = prediction.default_network(problem, config)
     params = network.init(KEY, problem.inputs(problem.sample(KEY)))
     exact = jax.jit(lambda p: memory_meta.exact_divergence(problem, network, p))(params)
-    x = jax.vmap(problem.sample, out_axes=1)(jax.random.split(KEY, 4000))
-    sampled = memory_meta.divergences(problem, network, params, x)
+    x = problem.samples(KEY, 4000)
+    sampled = jax.jit(lambda p: memory_meta.divergences(problem, network, p, x))(params)
     error = np.std(sampled, axis=1) / np.sqrt(4000)
     assert np.all(np.abs(np.mean(sampled, axis=1) - exact) <= 5 * error + 1e-6)
     assert exact.shape == (5,)
@@ -216,18 +240,20 @@ def test_an_agent_that_is_bayes_has_no_divergence():
     def initial(batch):
         return jnp.broadcast_to(problem.model.initial, (*batch, 2))
 
-    agent = memory_meta.Agent(lambda *_: (), apply, initial, None)
-    np.testing.assert_allclose(memory_meta.exact_divergence(problem, agent, ()), 0.0, atol=1e-7)
+    agent = memory_meta.Agent(lambda *_: (), apply, initial)
+    exact = jax.jit(lambda: memory_meta.exact_divergence(problem, agent, ()))()
+    np.testing.assert_allclose(exact, 0.0, atol=1e-7)
 
 
 def test_a_trace_is_what_is_remembered():
     problem = Prediction(BetaBernoulli(), 6)
     network = prediction.default_network(problem, CONFIG)
-    x = jax.vmap(problem.sample, out_axes=1)(jax.random.split(KEY, 5))
+    x = problem.samples(KEY, 5)
     inputs = problem.inputs(x)
     params = network.init(KEY, inputs)
-    memories, heads = memory_meta.trace(network, params, inputs)
-    np.testing.assert_allclose(heads, memory_meta.predict(problem, network, params, x), rtol=1e-5)
+    memories, heads = jax.jit(lambda p: memory_meta.trace(network, p, inputs))(params)
+    said = jax.jit(lambda p: memory_meta.predict(problem, network, p, x))(params)
+    np.testing.assert_allclose(heads, said, rtol=1e-5)
     assert memories.shape == (6, 5, 16)
     back = memory_meta.flat(memory_meta.unflat(network, memories[-1]))
     np.testing.assert_array_equal(back, memories[-1])
@@ -258,11 +284,12 @@ def test_a_short_bandit_is_learned():
 
 def test_acting_is_what_the_agent_does():
     algorithm = memory_meta.make(game().control, CONFIG)
-    state = algorithm.init(KEY)
+    state = jax.jit(algorithm.init)(KEY)
     _, seen = game().control.reset(KEY)
-    action, _ = algorithm.act(None, state, seen, None)
+    act = jax.jit(algorithm.act)
+    action, _ = act(None, state, seen, None)
     assert action.sum() == 1.0
-    again, _ = algorithm.act(None, state, seen.observation, None)
+    again, _ = act(None, state, seen.observation, None)
     np.testing.assert_array_equal(action, again)
     problem = Prediction(Normal(), 4)
     algorithm = memory_meta.make(problem, CONFIG)

@@ -15,6 +15,9 @@ BETA = (np.array([1.0, 2.0]), np.array([3.0, 1.5]))
 WEIGHTS = np.array([0.2, 0.5, 0.3])
 CHANCES = np.array([[0.9, 0.1, 0.5], [0.2, 0.6, 0.5], [0.4, 0.4, 0.8]])
 solve, evaluate = jax.jit(ops.solve), jax.jit(ops.evaluate)
+POLICIES = {
+    policy.__name__: jax.jit(policy) for policy in (ops.uniform, ops.myopic, ops.ucb1, ops.thompson)
+}
 
 
 def arms_of(name):
@@ -114,11 +117,11 @@ def test_the_best_policy_is_that_of_brute_force(name, horizon):
 
 
 @pytest.mark.parametrize("name", ["uniform", "beta", "finite"])
-@pytest.mark.parametrize("policy", ["uniform", "myopic", "ucb1", "thompson"])
+@pytest.mark.parametrize("policy", POLICIES)
 def test_what_policies_earn_is_the_sum_over_histories(name, policy):
     arms = arms_of(name)
     states = ops.lattice(arms.num_arms, 4)
-    table = getattr(ops, policy)(arms, states)
+    table = POLICIES[policy](arms, states)
     expected = worth(name, states, np.asarray(table), ((0, 0),) * arms.num_arms, 0, 4)
     np.testing.assert_allclose(evaluate(arms, states, table)[0, 0], expected, rtol=1e-12)
     np.testing.assert_allclose(table.sum(axis=-1), 1.0, rtol=1e-12)
@@ -126,7 +129,7 @@ def test_what_policies_earn_is_the_sum_over_histories(name, policy):
 
 def test_thompson_is_the_probability_of_being_the_best():
     arms, states = ops.BetaArms(*BETA), ops.lattice(2, 4)
-    table = np.asarray(ops.thompson(arms, states))
+    table = np.asarray(POLICIES["thompson"](arms, states))
     for counts in [((0, 0), (0, 0)), ((2, 0), (0, 1)), ((0, 1), (1, 1))]:
         one, two = (stats.beta(BETA[0][k] + s, BETA[1][k] + f) for k, (s, f) in enumerate(counts))
         expected = integrate.quad(lambda x, f=one.pdf, g=two.cdf: f(x) * g(x), 0, 1, epsabs=1e-12)[
@@ -146,10 +149,11 @@ def test_the_ladder_of_twenty_pulls():
         return value - float(evaluate(arms, states, policy)[0, 0])
 
     np.testing.assert_allclose(value, 12.431264905858743, rtol=1e-12)
-    np.testing.assert_allclose(lost(ops.uniform(arms, states)), value - 10, rtol=1e-12)
-    np.testing.assert_allclose(lost(ops.myopic(arms, states)), 0.0659130, atol=1e-7)
+    np.testing.assert_allclose(lost(POLICIES["uniform"](arms, states)), value - 10, rtol=1e-12)
+    np.testing.assert_allclose(lost(POLICIES["myopic"](arms, states)), 0.0659130, atol=1e-7)
     np.testing.assert_allclose(lost(ops.by_index(states, indices())), 0.0107957, atol=1e-7)
-    assert 0.4 < lost(ops.thompson(arms, states)) < 0.6 < lost(ops.ucb1(arms, states)) < 1.0
+    thompson, ucb1 = (lost(POLICIES[name](arms, states)) for name in ("thompson", "ucb1"))
+    assert 0.4 < thompson < 0.6 < ucb1 < 1.0
 
 
 @functools.cache
@@ -179,9 +183,10 @@ BERNOULLI = jax.jit(functools.partial(ops.gittins_bernoulli, depth=400))
 
 
 def test_bounds_hold_whatever_the_depth():
-    """The recursion of 800 pulls lies between those that are cut off earlier."""
+    """Bounds that are cut off later lie between those that are cut off earlier."""
     alpha, beta = jnp.array([1.0, 3.0, 0.5]), jnp.array([1.0, 1.0, 4.0])
-    cut = [ops.gittins_bernoulli(alpha, beta, 0.97, depth=depth) for depth in (20, 80, 400)]
+    bound = jax.jit(ops.gittins_bernoulli, static_argnames="depth")
+    cut = [bound(alpha, beta, 0.97, depth=depth) for depth in (20, 80, 400)]
     for rough, fine in itertools.pairwise(cut):
         assert np.all(rough.lower <= fine.lower + 1e-14)
         assert np.all(fine.upper <= rough.upper + 1e-14)
@@ -202,18 +207,30 @@ def test_an_index_makes_one_indifferent():
     np.testing.assert_allclose(value[0, 0], retire, rtol=1e-9)
 
 
-def test_normal_indices_are_the_published_ones():
-    """Gittins, Glazebrook, Weber 2011, table 8.1: n √(1 − γ) ν_n of γ = 0.5, and larger n."""
-    bounds = ops.gittins_normal(1.0, 3, 0.5, depth=60)
+def normal_indices(first, number, discount, **how):
+    """Compiled as users compile: tests' own setting is for programs that hardly run."""
+    found = functools.partial(ops.gittins_normal, number=number, **how)
+    options = {"xla_backend_optimization_level": "3"}
+    return jax.jit(found, compiler_options=options)(first, discount=discount)
+
+
+def test_normal_indices_by_splines():
+    """Those of γ = 0.5, times n √(1 − γ) as Gittins, Glazebrook, Weber 2011 scale them.
+
+    The numbers are those of a separate computation: V_n right of its zero a quintic spline, its
+    expectation by Gauss and Legendre's rule on 200 pieces. 200 and 400 knots, 30 and 45 pulls
+    agree within 1e-12; lines between points of a grid, extrapolated, agree within 2e-6.
+    """
+    bounds = normal_indices(1.0, 3, 0.5, depth=60)
     scaled = np.arange(1, 4) * np.sqrt(0.5) * np.asarray(bounds.middle)
-    np.testing.assert_allclose(scaled[:2], [0.14543, 0.17209], atol=1.5e-5)
+    np.testing.assert_allclose(scaled, [0.1454301073224, 0.1720948803917, 0.1852198621257], 1e-11)
     assert float(np.max(bounds.upper - bounds.lower)) < 1e-12
 
 
 def test_normal_indices_by_a_grid():
     """V on a grid of means with linear interpolation, which errs upwards by a little."""
     discount, depth, first = 0.9, 80, 1.0
-    bounds = ops.gittins_normal(first, 2, discount, depth=200)
+    bounds = normal_indices(first, 2, discount, depth=200)
     means = np.linspace(-3, 5, 801)
     nodes = np.linspace(-6, 6, 241)
     weights = stats.norm.pdf(nodes)
@@ -225,7 +242,7 @@ def test_normal_indices_by_a_grid():
         going = means + discount * ahead @ weights / weights.sum()
         value = np.maximum(0, going)
     np.testing.assert_allclose(-np.interp(0, going, means), bounds.middle[0], atol=1e-3)
-    more = ops.gittins_normal(first, 2, discount, depth=200, points=160)
+    more = normal_indices(first, 2, discount, depth=200, points=160)
     np.testing.assert_allclose(more.middle, bounds.middle, rtol=1e-10)
     assert np.all(bounds.upper - bounds.lower < 1e-8)
 
@@ -233,6 +250,7 @@ def test_normal_indices_by_a_grid():
 def test_tables_have_gradients():
     """∂V/∂α against finite differences."""
 
+    @jax.jit
     def value(alpha):
         arms = ops.BetaArms(jnp.stack([alpha, jnp.asarray(2.0)]), jnp.asarray(BETA[1]))
         return ops.solve(arms, ops.lattice(2, 6)).values[0, 0]

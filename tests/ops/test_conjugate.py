@@ -39,6 +39,7 @@ MODELS = {
 }
 
 
+compiled = jax.jit(walk)
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(400)
 
 
@@ -88,7 +89,7 @@ def evidence(name, x):
 def test_predictions_are_ratios_of_evidence(name):
     model, x = MODELS[name]
     assert isinstance(model, Model)
-    heads, statistics = jax.jit(walk)(model, jnp.asarray(x))
+    heads, statistics = compiled(model, jnp.asarray(x))
     found = model.family.log_density(heads, jnp.asarray(x))
     shares = [evidence(name, x[: n + 1]) / (evidence(name, x[:n]) if n else 1.0) for n in range(4)]
     exactly(np.exp(found[:4]), shares)
@@ -100,25 +101,29 @@ def test_predictions_are_ratios_of_evidence(name):
 def test_leading_axes_are_batches(name):
     model, x = MODELS[name]
     many = jnp.stack([jnp.asarray(x), jnp.asarray(x)[::-1]], axis=1)
-    heads, _ = walk(model, many)
+    heads, _ = compiled(model, many)
     for index in range(2):
-        exactly(heads[:, index], walk(model, many[:, index])[0])
+        exactly(heads[:, index], compiled(model, many[:, index])[0])
     assert model.encode(many).shape[:2] == many.shape
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_samples_are_as_likely_as_predicted(name):
-    """The mean of exp(−log p) is the volume of what can happen; of classes it is exact enough."""
+    """Of classes each history comes as often as predicted; of numbers the last one's quantiles."""
     model, _ = MODELS[name]
     sample = jax.jit(jax.vmap(lambda key: model.sample(key, 3)))
     x = sample(jax.random.split(jax.random.key(0), 4000))
     last = np.asarray(x[:, -1])
-    heads, _ = walk(model, x.T)
+    heads, _ = compiled(model, x.T)
     if model.outcomes is not None:
         for symbol in range(model.outcomes):
             chances = np.exp(model.family.log_density(heads[-1], jnp.full(len(x), symbol)))
             error = np.mean(last == symbol) - np.mean(chances)
             assert abs(error) < 4 * 0.5 / np.sqrt(len(x))
+        histories = np.array(list(itertools.product(range(model.outcomes), repeat=3)))
+        counted = np.mean(np.all(np.asarray(x)[:, None] == histories, axis=-1), axis=0)
+        expected = np.array([evidence(name, history) for history in histories])
+        assert np.all(np.abs(counted - expected) < 4 * np.sqrt(expected / len(x)))
         return
     # Where a law is predicted for each, the laws' own quantiles of what came are uniform.
     p = [np.asarray(column) for column in np.moveaxis(np.asarray(heads[-1]), -1, 0)]
@@ -189,14 +194,23 @@ def test_divergences_in_closed_form():
 def test_gradients_of_the_loss_vanish_on_average_at_the_truth(name):
     """E ∇ log p(x) = 0 where p is what x is drawn from; here it is summed or integrated."""
     model, x = MODELS[name]
-    head = walk(model, jnp.asarray(x))[0][-1]
+    head = compiled(model, jnp.asarray(x))[0][-1]
     family = model.family
-    slope = jax.grad(lambda q: family.divergence(head, q))(head)
+    slope = jax.jit(jax.grad(lambda q: family.divergence(head, q)))(head)
     exactly(slope, np.zeros(family.size), 1e-9)
 
 
 def test_of_laws_is_a_mixture():
-    """What is predicted is the posterior's mean over laws."""
+    """What is predicted is the posterior's mean over laws; (law, state) are the chain's states."""
+    x = jnp.array([2, 0, 0, 1])
+    both = [
+        HiddenMarkov(np.asarray(start), CHAIN.transition[part, part], CHAIN.emission[part])
+        for start, part in (([0.5, 0.5], slice(0, 2)), ([0.2, 0.8], slice(2, 4)))
+    ]
+    laws = [np.exp(chain.family.log_density(compiled(chain, x)[0], x)) for chain in both]
+    mixed = np.mean(np.cumprod(laws, axis=1), axis=0)
+    found = CHAIN.family.log_density(compiled(CHAIN, x)[0], x)
+    exactly(np.cumprod(np.exp(found)), mixed)
     assert CHAIN.initial.shape == (4,)
     exactly(np.asarray(CHAIN.transition)[:2, 2:], 0)
     exactly(np.asarray(CHAIN.start), [0.25, 0.25, 0.1, 0.4])

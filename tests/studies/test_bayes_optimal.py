@@ -1,5 +1,7 @@
 """The study of memories against Bayes, in miniature."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,9 +10,9 @@ import pytest
 from rlsuite.envs.bandits import bandits
 from rlsuite.envs.prediction import Prediction
 from rlsuite.io.stages import Stages
-from rlsuite.ops.bandits import UniformArms
+from rlsuite.ops.bandits import BetaArms, UniformArms
 from rlsuite.ops.conjugate import DirichletCategorical
-from rlsuite.studies.bayes_optimal import comparison, convergence, ladder, structure, training
+from rlsuite.studies.bayes_optimal import beyond, comparison, convergence, ladder, maps, training
 from rlsuite.studies.bayes_optimal.comparison import Sizes
 
 
@@ -59,6 +61,19 @@ def test_training_brings_runs_nearer(report):
     assert float(rows[0][-1]) > 5 * float(rows[-2][-1])  # Distances in the plane.
 
 
+def test_other_memories_are_trained_to_the_end(monkeypatch):
+    """After one update 0.16 nats are lost on dice, 0.31 on longer episodes, 0.17 on the chain."""
+    monkeypatch.setattr(beyond, "MEMORIES", ("rnn",))
+    monkeypatch.setattr(beyond, "LENGTH", 5)
+    monkeypatch.setattr(beyond, "LONGER", 8)
+    config = dataclasses.replace(
+        comparison.PREDICTION, learning_rate=1e-2, batch_size=32, memory_size=8, annealing_steps=200
+    )
+    (row,) = cells(beyond.section(config, 200, 1, Stages()).tables[0])
+    assert row[0] == "rnn"
+    assert all(float(cell) < 0.03 for cell in row[1:])
+
+
 def test_the_ladder_is_exact(report):
     rows = {row[0]: row[1] for row in cells(report.sections[2].tables[0])}
     game = bandits(UniformArms(2), 6)
@@ -83,23 +98,36 @@ def test_the_floor_is_what_no_map_undercuts():
     rng = np.random.default_rng(0)
     statistics = np.repeat(np.arange(200.0), 50)[:, None]
     means = np.repeat(rng.normal(size=(200, 3)), 50, axis=0)
-    found = structure.floor(means + 0.2 * rng.normal(size=means.shape), statistics)
+    found = maps.floor(means + 0.2 * rng.normal(size=means.shape), statistics)
     assert found == pytest.approx(0.04 / (np.var(means[::50]) + 0.04), rel=0.1)
-    assert structure.floor(means, statistics) < 1e-12
+    assert maps.floor(means, statistics) < 1e-12
 
 
 def test_a_map_is_learned():
     x = jax.random.normal(jax.random.key(0), (2000, 2))
     y = jnp.stack([x[:, 0] * x[:, 1], 10.0 + jnp.sin(x[:, 0])], axis=1)
-    found = structure.fit(x, y, 1000)
-    assert structure.dissimilarity(found(x), y) < 0.01
+    found = maps.fit(x, y, 1000)
+    assert maps.dissimilarity(found(x), y) < 0.01
 
 
-def test_runs_that_are_done_are_read_back(tmp_path, monkeypatch):
-    problem = Prediction(DirichletCategorical(jnp.ones(3)), 4)
-    config = comparison.PREDICTION
-    first = training.train("dice", problem, config, 3, 2, 3, Stages(tmp_path))
-    monkeypatch.setattr(jax.lax, "fori_loop", None)
-    again = training.train("dice", problem, config, 3, 2, 3, Stages(tmp_path, resume=True))
+@pytest.mark.parametrize("game", ["dice", "bandit"])
+def test_runs_that_are_done_are_read_back(tmp_path, monkeypatch, game):
+    """Also if the problem is built anew, as after an interruption; not those of another prior."""
+
+    def trained(stages, weight=1.0):
+        weights = np.full(3, weight, np.float32)
+        problem = Prediction(DirichletCategorical(weights), 4)
+        config = comparison.PREDICTION
+        if game == "bandit":
+            problem = bandits(BetaArms(weights, weights), 2)
+            config = dataclasses.replace(comparison.BANDIT, batch_size=2, memory="rnn")
+        return problem, training.train(game, problem, config, 3, 2, 3, stages)
+
+    kept, first = trained(Stages(tmp_path))
     assert first.steps.tolist() == [0, 1, 3]
+    monkeypatch.setattr(jax.lax, "fori_loop", None)
+    other, again = trained(Stages(tmp_path, resume=True))
+    assert kept is not other
     jax.tree.map(np.testing.assert_array_equal, first.params, again.params)
+    with pytest.raises(TypeError, match="not callable"):
+        trained(Stages(tmp_path, resume=True), 2.0)

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from rlsuite.algorithms.memory_meta.networks import Agent, forget
+from rlsuite.algorithms.memory_meta.networks import Agent
 from rlsuite.envs.control import Control, State, Timestep
 from rlsuite.nets.network import Params
 from rlsuite.nets.recurrent import Carry
@@ -48,7 +48,7 @@ class Rollout(NamedTuple):
 
     Attributes:
         timesteps: ``[time + 1, environment, …]``.
-        carry: What was remembered before the first.
+        carry: What was remembered before the first; it is not used where an episode begins there.
         actions: As vectors, ``[time, environment, action]``.
         log_probs: Their log probabilities under the policy that acted.
         episode_returns: The rewards of the episode up to time steps 1 … N.
@@ -155,5 +155,4 @@ def collect(
     timesteps = jax.tree.map(
         lambda early, last: jnp.concatenate([early, last[None]]), timesteps, then.timestep
     )
-    carry = forget(network, walkers.carry, walkers.timestep.is_first)
-    return then, Rollout(timesteps, carry, *done)
+    return then, Rollout(timesteps, walkers.carry, *done)

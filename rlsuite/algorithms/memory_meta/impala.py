@@ -18,6 +18,7 @@ References:
     arXiv:1611.02779.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -147,29 +148,14 @@ def loss(
     log_probs = jnp.sum(logs * rollout.actions, axis=-1)
     log_ratios = jnp.where(rollout.is_valid, log_probs - rollout.log_probs, 0.0)
 
-    def of_environment(r: Array, d: Array, v: Array, later: Array, w: Array, ends: Array) -> Any:
-        return vtrace(
-            r,
-            d,
-            v,
-            later,
-            w,
-            lambda_=lambda_,
-            clip_rho=clip_rho,
-            clip_c=clip_c,
-            clip_policy_rho=clip_rho,
-            ends=ends,
-        )
-
+    corrected = functools.partial(
+        vtrace, lambda_=lambda_, clip_rho=clip_rho, clip_c=clip_c, clip_policy_rho=clip_rho
+    )
+    discounts = discount * (1.0 - seen.is_terminal[1:])
     constant = jax.lax.stop_gradient(values)
     targets, advantages = jax.lax.stop_gradient(
-        jax.vmap(of_environment, in_axes=1, out_axes=1)(
-            seen.reward[1:],
-            discount * (1.0 - seen.is_terminal[1:]),
-            constant[:-1],
-            constant[1:],
-            log_ratios,
-            rollout.ends,
+        jax.vmap(lambda ends, *now: corrected(*now, ends=ends), in_axes=1, out_axes=1)(
+            rollout.ends, seen.reward[1:], discounts, constant[:-1], constant[1:], log_ratios
         )
     )
     weights = rollout.is_valid / jnp.maximum(jnp.sum(rollout.is_valid), 1)
@@ -225,35 +211,14 @@ def make(
         walkers, rollout = experience.collect(
             problem, net, actor, key, state.walkers, config.rollout_length
         )
-        gradient, losses = jax.grad(
-            lambda params: loss(
-                net,
-                params,
-                rollout,
-                discount=config.discount,
-                lambda_=config.lambda_,
-                clip_rho=config.clip_rho,
-                clip_c=config.clip_c,
-                value_weight=config.value_weight,
-                entropy_weight=_entropy_weight(config, state.updates),
-            ),
-            has_aux=True,
-        )(state.params)
+        gradient, losses = _gradient(net, config, state, rollout)
         updates, inner = transformation.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         last = _finished(state.last, rollout)
         metrics = Metrics(losses, optax.tree.norm(gradient), last)
         return State(params, inner, walkers, actors, state.updates + 1, last), metrics
 
-    def act(
-        key: PRNGKeyArray | None, state: State, observation: Any, carry: Any
-    ) -> tuple[Float[Array, " action"], Any]:
-        if not isinstance(observation, Timestep):
-            observation = problem.timestep(observation)
-        carry = net.initial(()) if carry is None else carry
-        one = jax.tree.map(lambda leaf: leaf[None], (carry, observation))
-        carry, actions, _ = experience.choose(net, state.params, key, *one)
-        return actions[0], jax.tree.map(lambda leaf: leaf[0], carry)
+    act = functools.partial(_act, problem, net)
 
     def evaluate(key: PRNGKeyArray, state: State) -> Evaluation:
         def returns(greedy: bool) -> Float[Array, ""]:
@@ -276,6 +241,22 @@ def _check(problem: Control) -> None:
         )
 
 
+def _act(
+    problem: Control,
+    network: Agent,
+    key: PRNGKeyArray | None,
+    state: State,
+    observation: Any,
+    carry: Any,
+) -> tuple[Float[Array, " action"], Any]:
+    if not isinstance(observation, Timestep):
+        observation = problem.timestep(observation)
+    carry = network.initial(()) if carry is None else carry
+    one = jax.tree.map(lambda leaf: leaf[None], (carry, observation))
+    carry, actions, _ = experience.choose(network, state.params, key, *one)
+    return actions[0], jax.tree.map(lambda leaf: leaf[0], carry)
+
+
 def _actor(state: State) -> tuple[Params, Params | None]:
     """The parameters that act, and those kept for the next updates."""
     if state.actors is None:
@@ -285,6 +266,23 @@ def _actor(state: State) -> tuple[Params, Params | None]:
         lambda x, new: jnp.concatenate([x[1:], new[None]]), state.actors, state.params
     )
     return actor, kept
+
+
+def _gradient(
+    network: Agent, config: Config, state: State, rollout: Rollout
+) -> tuple[Params, Losses]:
+    """(the loss's gradient, its parts), at the parameters that learn."""
+    return jax.grad(loss, argnums=1, has_aux=True)(
+        network,
+        state.params,
+        rollout,
+        discount=config.discount,
+        lambda_=config.lambda_,
+        clip_rho=config.clip_rho,
+        clip_c=config.clip_c,
+        value_weight=config.value_weight,
+        entropy_weight=_entropy_weight(config, state.updates),
+    )
 
 
 def _entropy_weight(config: Config, updates: Int[Array, ""]) -> Any:

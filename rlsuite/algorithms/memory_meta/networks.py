@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from rlsuite.nets.network import Params
-from rlsuite.nets.recurrent import Carry, Cell, reset, unroll
+from rlsuite.nets.network import Params, dense
+from rlsuite.nets.recurrent import Carry, Cell, unroll
 
 
 class Agent(NamedTuple):
@@ -20,15 +20,13 @@ class Agent(NamedTuple):
     Attributes:
         init: ``(key, inputs) -> params``; only the inputs' last axis matters.
         apply: ``(params, carry, inputs, is_first) -> (carry, heads)`` along sequences, whose axes
-            are (time, …).
+            are (time, …); what came before an episode is forgotten where it begins.
         initial: ``batch shape -> carry``.
-        cell: The memory.
     """
 
     init: Callable[[PRNGKeyArray, Any], Params]
     apply: Callable[[Params, Carry, Any, Bool[Array, "..."]], tuple[Carry, Any]]
     initial: Callable[[tuple[int, ...]], Carry]
-    cell: Cell
 
 
 def agent(cell: Cell, width: int, size: int) -> Agent:
@@ -57,9 +55,9 @@ def agent(cell: Cell, width: int, size: int) -> Agent:
         memory = cell.init(of_cell, code)
         remembered = jax.eval_shape(cell.apply, memory, cell.initial(()), code)[1]
         return {
-            "layer": _dense(of_layer, inputs.shape[-1], width),
+            "layer": dense(of_layer, inputs.shape[-1], width),
             "memory": memory,
-            "head": _dense(of_head, remembered.shape[-1], size),
+            "head": dense(of_head, remembered.shape[-1], size),
         }
 
     def apply(params: Params, carry: Carry, inputs: Any, is_first: Any) -> tuple[Carry, Any]:
@@ -67,7 +65,7 @@ def agent(cell: Cell, width: int, size: int) -> Agent:
         carry, remembered = unroll(cell, params["memory"], carry, codes, is_first)
         return carry, _linear(params["head"], remembered)
 
-    return Agent(init, apply, cell.initial, cell)
+    return Agent(init, apply, cell.initial)
 
 
 def trace(
@@ -124,17 +122,7 @@ def unflat(network: Agent, memories: Float[Array, "batch state"]) -> Carry:
     return jax.tree.unflatten(structure, leaves)
 
 
-def forget(network: Agent, carry: Carry, is_first: Bool[Array, "*batch"]) -> Carry:
-    """The carry with nothing remembered where an episode begins."""
-    return reset(network.cell, carry, is_first)
-
-
 def _linear(layer: Params, x: Float[Array, "*batch n"]) -> Float[Array, "*batch m"]:
     # One batch axis: with more, XLA on CPU is slower at the gradients of the weights.
     y = x.reshape(-1, x.shape[-1]) @ layer["kernel"] + layer["bias"]
     return y.reshape(*x.shape[:-1], y.shape[-1])
-
-
-def _dense(key: PRNGKeyArray, inputs: int, outputs: int) -> Params:
-    kernel = jax.nn.initializers.lecun_normal()(key, (inputs, outputs))
-    return {"kernel": kernel, "bias": jnp.zeros(outputs)}

@@ -189,19 +189,17 @@ def make(
     transformation = optimizer(schedule(config), config.max_gradient_norm)
     log_density = problem.model.family.log_density
 
-    def draw(key: PRNGKeyArray, count: int) -> Array:
-        return jax.vmap(problem.sample, out_axes=1)(jax.random.split(key, count))
-
     def loss(params: Params, x: Array) -> Float[Array, ""]:
         return -jnp.mean(log_density(predict(problem, net, params, x), x))
 
     def init(key: PRNGKeyArray) -> State:
-        shape = jax.eval_shape(lambda: problem.inputs(draw(jax.random.key(0), 1)))
+        shape = jax.eval_shape(lambda: problem.inputs(problem.samples(jax.random.key(0), 1)))
         params = net.init(key, shape)
         return State(params, transformation.init(params))
 
     def step(key: PRNGKeyArray, state: State) -> tuple[State, Metrics]:
-        value, gradient = jax.value_and_grad(loss)(state.params, draw(key, config.batch_size))
+        x = problem.samples(key, config.batch_size)
+        value, gradient = jax.value_and_grad(loss)(state.params, x)
         updates, inner = transformation.update(gradient, state.optimizer, state.params)
         norm = optax.tree.norm(gradient)
         return State(optax.apply_updates(state.params, updates), inner), Metrics(value, norm)
@@ -213,7 +211,7 @@ def make(
         return heads[0], carry
 
     def evaluate(key: PRNGKeyArray, state: State) -> Evaluation:
-        x = draw(key, config.evaluation_episodes)
+        x = problem.samples(key, config.evaluation_episodes)
         steps = jnp.mean(divergences(problem, net, state.params, x), axis=1)
         return Evaluation(jnp.mean(steps), jnp.max(steps), loss(state.params, x))
 

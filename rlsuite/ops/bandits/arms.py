@@ -28,6 +28,12 @@ class Arms(Protocol):
         """The mean of θ after these counts."""
 
 
+def type_of(arms: Arms) -> Any:
+    """The type of the numbers that counts lead to."""
+    nothing = jnp.zeros(arms.num_arms, jnp.int32)
+    return jax.eval_shape(arms.means, nothing, nothing).dtype
+
+
 @pytree(static=("num_arms",))
 @dataclasses.dataclass(frozen=True)
 class UniformArms:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rlsuite.ops.bandits.arms import Arms
+from rlsuite.ops.bandits.arms import Arms, type_of
 from rlsuite.ops.bandits.lattice import Lattice
 
 Scalar = float | Float[Array, ""]
@@ -107,6 +107,5 @@ def _backwards(
         values = reduce(time, q)
         return values, (values, q)
 
-    kind = jax.eval_shape(lambda: arms.means(*states.pulls(jnp.asarray(0)))).dtype
-    last = jnp.zeros(len(states.counts), kind)
+    last = jnp.zeros(len(states.counts), type_of(arms))
     return jax.lax.scan(step, last, jnp.asarray(states.times), reverse=True)[1]

@@ -9,7 +9,7 @@ import numpy as np
 from jax.scipy.special import betainc, betaln, xlog1py, xlogy
 from jaxtyping import Array, Float, Int
 
-from rlsuite.ops.bandits.arms import Arms, BetaArms, FiniteArms, UniformArms
+from rlsuite.ops.bandits.arms import Arms, BetaArms, FiniteArms, UniformArms, type_of
 from rlsuite.ops.bandits.lattice import Lattice
 
 Table = Float[Array, "time state arm"]
@@ -27,9 +27,8 @@ def uniform(arms: Arms, states: Lattice) -> Table:
     Returns:
         The policy.
     """
-    kind = jax.eval_shape(lambda: arms.means(*states.pulls(jnp.asarray(0)))).dtype
     shape = (states.horizon, *states.after.shape[:2])
-    return jnp.full(shape, 1 / states.num_arms, kind)
+    return jnp.full(shape, 1 / states.num_arms, type_of(arms))
 
 
 def myopic(arms: Arms, states: Lattice) -> Table:
@@ -60,7 +59,7 @@ def ucb1(arms: Arms, states: Lattice) -> Table:
     Reference:
         Auer, Cesa-Bianchi, Fischer 2002, fig. 1.
     """
-    kind = jax.eval_shape(lambda: arms.means(*states.pulls(jnp.asarray(0)))).dtype
+    kind = type_of(arms)
 
     def choose(time: Array, won: Array, lost: Array) -> Array:
         pulled = (won + lost).astype(kind)
@@ -75,7 +74,7 @@ def thompson(arms: Arms, states: Lattice, *, nodes: int = 128) -> Table:
     r"""Each arm with the probability that it is the best, P(θ_k = max θ | counts).
 
     For independent arms it is ∫ f_k Π_{j≠k} F_j, by Gauss and Legendre's rule: exact up to rounding
-    where α and β are whole and the episode has fewer than 2 · nodes pulls.
+    where all α and β are whole, and their sum and the horizon's is at most 2 · nodes.
 
     Args:
         arms: ``UniformArms``, ``BetaArms`` or ``FiniteArms``.

@@ -238,9 +238,10 @@ class HiddenMarkov:
     def update(
         self, statistics: Float[Array, "*batch state"], x: Int[Array, "*batch"]
     ) -> Float[Array, "*batch state"]:
-        """Condition on the symbol, and move on."""
+        """Condition on the symbol, and move on; after an impossible one all beliefs are 0."""
         seen = statistics * jnp.asarray(self.emission).T[x]
-        return seen / jnp.sum(seen, axis=-1, keepdims=True) @ self.transition
+        total = jnp.sum(seen, axis=-1, keepdims=True)
+        return seen / jnp.maximum(total, jnp.finfo(total.dtype).tiny) @ self.transition
 
     def predictive(self, statistics: Float[Array, "*batch state"]) -> Float[Array, "*batch symbol"]:
         """Log probabilities; impossible symbols have the logarithm of the least normal number."""

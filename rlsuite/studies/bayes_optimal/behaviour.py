@@ -31,10 +31,10 @@ def predictions(
     """
     from matplotlib.figure import Figure
 
-    x = jax.vmap(problem.sample, out_axes=1)(jax.random.split(jax.random.key(3), count))
+    x = problem.samples(jax.random.key(3), count)
     heads = {
-        "agent": memory_meta.predict(problem, network, params, x),
-        "Bayes": problem.best(x),
+        "agent": jax.jit(lambda p: memory_meta.predict(problem, network, p, x))(params),
+        "Bayes": jax.jit(problem.best)(x),
     }
     family = problem.model.family
     figure = Figure(figsize=(3 * count, 5), layout="constrained")
@@ -71,7 +71,8 @@ def pulls(problem: Bandits, network: memory_meta.Agent, params: Any, count: int 
     """
     from matplotlib.figure import Figure
 
-    played = memory_meta.play(problem, network, params, jax.random.key(3), 1000)
+    play = jax.jit(lambda p: memory_meta.play(problem, network, p, jax.random.key(3), 1000))
+    played = play(params)
     times = jnp.arange(problem.states.horizon)[:, None]
     losses = problem.losses[times, played.numbers]
     ties = losses < 1e-6

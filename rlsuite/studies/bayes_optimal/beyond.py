@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from rlsuite.algorithms import memory_meta
 from rlsuite.algorithms.memory_meta.config import Memory
@@ -22,20 +23,23 @@ LONGER = 100
 
 
 def divergence(problem: Prediction, network: Any, params: Any, count: int = 2000) -> np.ndarray:
-    """The mean KL from Bayes at each step.
+    """The mean KL from Bayes at each step, of several agents.
 
     Args:
         problem: The sequences.
         network: The agent.
-        params: Its parameters.
+        params: Of all of them, along a first axis.
         count: Over how many sequences.
 
     Returns:
-        One number a step.
+        ``[agent, time]``.
     """
-    x = jax.vmap(problem.sample, out_axes=1)(jax.random.split(jax.random.key(8), count))
-    found = jax.jit(lambda p: memory_meta.divergences(problem, network, p, x))(params)
-    return np.asarray(jnp.mean(found, axis=1))
+    x = problem.samples(jax.random.key(8), count)
+
+    def mean(params: Any) -> Array:
+        return jnp.mean(memory_meta.divergences(problem, network, params, x), axis=1)
+
+    return np.asarray(jax.jit(lambda many: jax.lax.map(mean, many))(params))
 
 
 def section(config: memory_meta.Config, num_steps: int, num_seeds: int, stages: Stages) -> Section:
@@ -61,12 +65,11 @@ def section(config: memory_meta.Config, num_steps: int, num_seeds: int, stages: 
         for name, problem in (("dice", dice), ("chain", chain)):
             runs = train(f"{name} {memory}", problem, own, num_steps, num_seeds, 2, stages)
             network = memory_meta.prediction.default_network(problem, own)
-            agents = [runs.at(-1, seed) for seed in range(num_seeds)]
-            found = [divergence(problem, network, agent) for agent in agents]
-            cells.append(number(float(np.median([steps.mean() for steps in found]))))
+            found = divergence(problem, network, runs.last)
+            cells.append(number(float(np.median(found.mean(axis=1)))))
             if problem is dice:
-                far = [divergence(longer, network, agent, 500) for agent in agents]
-                cells.append(number(float(np.median([steps[LENGTH:].mean() for steps in far]))))
+                far = divergence(longer, network, runs.last, 500)[:, LENGTH:]
+                cells.append(number(float(np.median(far.mean(axis=1)))))
         rows.append(cells)
     lead = (
         f"Mean KL from Bayes in nats a step, the median over {num_seeds} seeds, after "

@@ -98,17 +98,15 @@ def _predictions(
     problem: Prediction, config: memory_meta.Config, runs: Runs, sizes: Sizes
 ) -> Section:
     network = memory_meta.prediction.default_network(problem, config)
-    found = [
-        beyond.divergence(problem, network, runs.at(-1, seed)) for seed in range(sizes.num_seeds)
-    ]
+    found = beyond.divergence(problem, network, runs.last)
     rows = [
         [f"{seed}", number(float(x.mean())), number(float(x.max()))] for seed, x in enumerate(found)
     ]
     made = table(
         "Dice: predictions",
         f"KL(Bayes ‖ agent) in nats after {sizes.num_steps:,} updates, its mean over histories as "
-        "they occur, on 2000 new sequences of 20 throws of a three-sided die with a uniform prior: "
-        "the mean over steps, and the worst step.",
+        f"they occur, on 2000 new sequences of {problem.length} throws of a three-sided die with a "
+        "uniform prior: the mean over steps, and the worst step.",
         ["seed", "mean", "worst step"],
         rows,
     )
@@ -172,14 +170,13 @@ def _structure(
 
 def _pulls(problem: Bandits, config: memory_meta.Config, runs: Runs, sizes: Sizes) -> Section:
     network = memory_meta.impala.default_network(problem.control, config)
-    params = jax.tree.map(lambda leaf: leaf[-1], runs.params)
 
     def lost(greedy: bool) -> np.ndarray:
         def of_seed(one: Any) -> Any:
             key = jax.random.key(7)
             return memory_meta.play(problem, network, one, key, 4000, greedy=greedy).value_lost
 
-        return np.asarray(jax.jit(lambda many: jax.lax.map(of_seed, many))(params))
+        return np.asarray(jax.jit(lambda many: jax.lax.map(of_seed, many))(runs.last))
 
     agents = {"agent, drawn": lost(False), "agent, likeliest": lost(True)}
     rows = [

@@ -65,7 +65,7 @@ def predictions(
         (KL of each checkpoint and seed, ``[checkpoint, seed]``; distances, Bayes last).
     """
     network = memory_meta.prediction.default_network(problem, config)
-    x = jax.vmap(problem.sample, out_axes=1)(jax.random.split(jax.random.key(9), count))
+    x = problem.samples(jax.random.key(9), count)
     family, best = problem.model.family, problem.best(x)
 
     @jax.jit
@@ -73,8 +73,7 @@ def predictions(
     def heads(params: Any) -> Any:
         return memory_meta.predict(problem, network, params, x)
 
-    flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), runs.params)
-    said = jnp.concatenate([heads(flat), best[None]])
+    said = jnp.concatenate([heads(runs.flat), best[None]])
 
     @jax.jit
     def row(one: Any) -> Any:
@@ -109,8 +108,7 @@ def bandits(
         played = memory_meta.play(problem, network, params, jax.random.key(9), count)
         return jnp.cumsum(jnp.mean(played.losses, axis=1))
 
-    flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), runs.params)
-    curves = np.asarray(jax.lax.map(curve, flat))
+    curves = np.asarray(jax.lax.map(curve, runs.flat))
     curves = np.concatenate([curves, np.zeros((1, problem.states.horizon))])
     matrix = np.mean(np.abs(curves[:, None] - curves), axis=-1)
     return curves[:-1, -1].reshape(len(runs.steps), -1), matrix

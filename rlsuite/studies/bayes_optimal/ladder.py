@@ -15,12 +15,13 @@ def rungs(problem: Bandits, discount: float = 0.95, depth: int = 200) -> dict[st
     """What each policy loses.
 
     Args:
-        problem: Bandits of independent arms.
+        problem: Bandits of independent arms, all drawn from the same law.
         discount: Of Gittins' indices.
         depth: After how many pulls these are cut off.
 
     Returns:
-        Names to values lost, the largest first; and "width", of the indices' bounds.
+        Names to values lost, from random pulls to Gittins' policy; and "width", the greatest
+        distance of an index's bounds.
     """
     arms, states = problem.control.params.arms, problem.states
     counts = np.arange(states.horizon, dtype=float)
@@ -39,13 +40,14 @@ def rungs(problem: Bandits, discount: float = 0.95, depth: int = 200) -> dict[st
     indices[early] = middle
     policies = {
         "random": ops.uniform(arms, states),
-        "UCB1": ops.ucb1(arms, states),
-        "Thompson": ops.thompson(arms, states),
-        "myopic": ops.myopic(arms, states),
+        "UCB1": jax.jit(ops.ucb1)(arms, states),
+        "Thompson": jax.jit(ops.thompson)(arms, states),
+        "myopic": jax.jit(ops.myopic)(arms, states),
         f"Gittins, γ = {discount}": ops.by_index(states, jnp.asarray(indices, jnp.float32)),
     }
+    worth = jax.jit(ops.evaluate)
     found = {
-        name: float(problem.best - ops.evaluate(arms, states, policy)[0, 0])
+        name: float(problem.best - worth(arms, states, policy)[0, 0])
         for name, policy in policies.items()
     }
     return {**found, "width": width}
@@ -77,7 +79,7 @@ def ladder(problem: Bandits, agents: dict[str, np.ndarray]) -> Table:
         f"What is lost of the best expected return of {problem.states.horizon} pulls, and what is "
         "earned. Policies are evaluated exactly, by the tables; agents over the histories of "
         "episodes that they play, their choices being judged exactly: the median over seeds, and "
-        f"the range. Gittins' indices lie within {number(width)} of each other's bounds.",
+        f"the range. The bounds of Gittins' indices are at most {number(width)} apart.",
         ["policy", "lost", "earned", "range"],
         rows,
     )

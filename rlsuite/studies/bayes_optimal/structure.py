@@ -7,11 +7,10 @@ trained to map n_t to m_t ("N → M"). On sequences that it has not seen,
     D_o = E KL(output of N at n_t ‖ output of M at f(n_t)).
 
 **A small D_s of "RNN → Bayes" proves nothing**: an untrained memory keeps its inputs too, and it
-passes.
-So beside every number stands that of the untrained agent; beside D_s of "Bayes → RNN" its *floor*,
-the variance of memories among histories with the same statistics over all variance, which no map
-undercuts. The closed loop iterates s ← f(RNN(g(s), x)), both maps and the memory's own transition,
-from the prior on, without ever looking at the true statistics.
+passes. So beside every number stands that of the untrained agent; beside D_s of "Bayes → RNN" its
+*floor*, the variance of memories among histories with the same statistics over all variance, which
+no map undercuts. The closed loop iterates s ← f(RNN(g(s), x)), both maps and the memory's own
+transition, from the prior on, without ever looking at the true statistics.
 """
 
 import functools
@@ -20,41 +19,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float
 
 from rlsuite.algorithms import memory_meta
 from rlsuite.envs.bandits import Bandits
 from rlsuite.envs.prediction import Prediction
-from rlsuite.nets import mlp
 from rlsuite.ops import bandits as ops
+from rlsuite.ops.conjugate import walk
+from rlsuite.studies.bayes_optimal.maps import Map, dissimilarity, fit, floor
 from rlsuite.studies.summaries import plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_WIDTHS = (128, 128)
 
-
-class Map(NamedTuple):
-    """A learned map, with the scales of both sides.
-
-    Attributes:
-        params: Of the perceptron.
-        source: (mean, deviation) of what is mapped.
-        target: (mean, deviation) of what it is mapped to.
-    """
-
-    params: Any
-    source: tuple[Array, Array]
-    target: tuple[Array, Array]
-
-    def __call__(self, x: Float[Array, "*batch n"]) -> Float[Array, "*batch m"]:
-        """Map."""
-        y = mlp(_WIDTHS, self.target[0].shape[0]).apply(
-            self.params, (x - self.source[0]) / self.source[1]
-        )
-        return y * self.target[1] + self.target[0]
+_trace = jax.jit(memory_meta.trace, static_argnames="network")
+_play = jax.jit(memory_meta.play, static_argnames=("network", "count"))
 
 
 class Structure(NamedTuple):
@@ -71,99 +51,6 @@ class Structure(NamedTuple):
     to_memory: tuple[float, float]
     floor: float
     drift: np.ndarray
-
-
-def fit(
-    source: Float[Array, "pair n"], target: Float[Array, "pair m"], num_steps: int, seed: int = 0
-) -> Map:
-    """Train a perceptron by least squares, each side's coordinates scaled.
-
-    Args:
-        source: What is mapped.
-        target: What it is mapped to.
-        num_steps: Of Adam, on 512 pairs each, its rate falling from 2e-3 on a cosine.
-        seed: Of everything that is drawn.
-
-    Returns:
-        The map.
-    """
-    scales = [(jnp.mean(x, axis=0), jnp.std(x, axis=0) + 1e-6) for x in (source, target)]
-    return Map(*_fitted(source, target, scales[0], scales[1], seed, num_steps=num_steps), *scales)
-
-
-@functools.partial(jax.jit, static_argnames="num_steps")
-def _fitted(
-    source: Any, target: Any, of_source: Any, of_target: Any, seed: Any, *, num_steps: int
-) -> Any:
-    network = mlp(_WIDTHS, target.shape[1])
-    inputs = (source - of_source[0]) / of_source[1]
-    # One scale for all coordinates weighs them as D_s does.
-    weight = of_target[1] / jnp.sqrt(jnp.mean(of_target[1] ** 2))
-    wanted = (target - of_target[0]) / of_target[1]
-    optimizer = optax.adam(optax.cosine_decay_schedule(2e-3, num_steps))
-    of_params, of_steps = jax.random.split(jax.random.key(seed))
-    params = network.init(of_params, inputs[:1])
-
-    def step(learned: Any, key: Any) -> Any:
-        params, state = learned
-        chosen = jax.random.randint(key, (512,), 0, len(inputs))
-
-        def loss(params: Any) -> Any:
-            errors = weight * (network.apply(params, inputs[chosen]) - wanted[chosen])
-            return jnp.mean(errors**2)
-
-        updates, state = optimizer.update(jax.grad(loss)(params), state, params)
-        return (optax.apply_updates(params, updates), state), None
-
-    start = params, optimizer.init(params)
-    (params, _), _ = jax.lax.scan(step, start, jax.random.split(of_steps, num_steps))
-    return (params,)
-
-
-def dissimilarity(found: Float[Array, "pair n"], true: Float[Array, "pair n"]) -> float:
-    """D_s.
-
-    Args:
-        found: f(n_t).
-        true: m_t.
-
-    Returns:
-        Squared errors over all variance.
-
-    Example:
-        >>> dissimilarity(jnp.array([[0.0], [0.0]]), jnp.array([[1.0], [-1.0]]))
-        1.0
-    """
-    return float(jnp.sum((found - true) ** 2) / jnp.sum((true - jnp.mean(true, axis=0)) ** 2))
-
-
-def floor(states: Float[np.ndarray, "pair n"], statistics: Float[np.ndarray, "pair m"]) -> float:
-    """The share of the variance of states that is left among equal statistics, without bias.
-
-    Args:
-        states: States.
-        statistics: Statistics; equal rows make a group, and groups of one do not count.
-
-    Returns:
-        The within-group variance over the whole.
-
-    Example:
-        >>> floor(np.array([[0.0], [2.0], [4.0], [6.0]]), np.array([[0.0], [0.0], [1.0], [1.0]]))
-        0.3
-    """
-    _, group = np.unique(np.round(statistics, 4), axis=0, return_inverse=True)
-    group = group.ravel()
-    sizes = np.bincount(group)
-    sums = np.stack([np.bincount(group, column) for column in np.asarray(states, float).T], axis=1)
-    errors = (states - (sums / sizes[:, None])[group]) ** 2
-    counted = (sizes > 1)[group]
-    freedom = counted.sum() - np.sum(sizes > 1)
-    # Groups of one have unknown variance; they are taken to have the others'.
-    within = errors[counted].sum() / max(freedom, 1)
-    whole = np.sum((states - states.mean(axis=0)) ** 2) / (len(states) - 1)
-    if freedom == 0:
-        return float("nan")
-    return round(float(within / whole), 12)
 
 
 def read(network: memory_meta.Agent, params: Any, memories: Float[Array, "pair n"]) -> Array:
@@ -201,38 +88,43 @@ def compare(
     Returns:
         How alike they are.
     """
-    keys = jax.random.split(jax.random.key(5), 2 * num_sequences)
-    x = jax.vmap(problem.sample, out_axes=1)(keys)
-    memories, heads = jax.jit(lambda p: memory_meta.trace(network, p, problem.inputs(x)))(params)
-    statistics = _statistics(problem, x)
-    family = problem.model.family
-
-    def pairs(values: Array, part: int) -> Array:
-        chosen = values[:, part * num_sequences : (part + 1) * num_sequences]
-        return chosen.reshape(-1, values.shape[-1])
-
-    to_bayes = fit(pairs(memories, 0), pairs(statistics, 0), num_steps)
-    to_memory = fit(pairs(statistics, 0), pairs(memories, 0), num_steps)
-    n, s, said = (pairs(values, 1) for values in (memories, statistics, heads))
-    mapped = to_bayes(n)
-    there = problem.model.predictive(_possible(problem, mapped))
-    back = to_memory(s)
-    best = problem.model.predictive(s)
-    drift = _closed(problem, network, params, to_bayes, to_memory, x[:, :num_sequences])
+    x = problem.samples(jax.random.key(5), 2 * num_sequences)
+    known, new = x[:, :num_sequences], x[:, num_sequences:]
+    memories, _ = _trace(network, params, problem.inputs(known))
+    n, s = _pairs(memories), _pairs(_statistics(problem, known))
+    maps = fit(n, s, num_steps), fit(s, n, num_steps)
+    (to_bayes, to_memory, drift), states = _measured(problem, network, params, maps, new)
     return Structure(
-        (dissimilarity(mapped, s), float(jnp.mean(family.divergence(said, there)))),
-        (
-            dissimilarity(back, n),
-            float(jnp.mean(family.divergence(best, read(network, params, back)))),
-        ),
-        floor(np.asarray(n), np.asarray(s)),
+        (float(to_bayes[0]), float(to_bayes[1])),
+        (float(to_memory[0]), float(to_memory[1])),
+        floor(*map(np.asarray, states)),
         np.asarray(drift),
     )
 
 
-def _statistics(problem: Prediction, x: Array) -> Array:
-    from rlsuite.ops.conjugate import walk
+@functools.partial(jax.jit, static_argnames="network")
+def _measured(
+    problem: Prediction, network: memory_meta.Agent, params: Any, maps: tuple[Map, Map], x: Array
+) -> Any:
+    """(((D_s, D_o) of both maps, the closed loop's drift), memories and statistics)."""
+    to_bayes, to_memory = maps
+    memories, heads = memory_meta.trace(network, params, problem.inputs(x))
+    n, s = _pairs(memories), _pairs(_statistics(problem, x))
+    divergence, predictive = problem.model.family.divergence, problem.model.predictive
+    mapped, back = to_bayes(n), to_memory(s)
+    there = predictive(_possible(problem, mapped))
+    errors = (
+        (dissimilarity(mapped, s), jnp.mean(divergence(_pairs(heads), there))),
+        (dissimilarity(back, n), jnp.mean(divergence(predictive(s), read(network, params, back)))),
+    )
+    return (*errors, _closed(problem, network, params, maps, x)), (n, s)
 
+
+def _pairs(values: Float[Array, "time sequence n"]) -> Float[Array, "pair n"]:
+    return values.reshape(-1, values.shape[-1])
+
+
+def _statistics(problem: Prediction, x: Array) -> Array:
     return walk(problem.model, x)[1][:-1]
 
 
@@ -242,25 +134,22 @@ def _possible(problem: Prediction, statistics: Array) -> Array:
 
 
 def _closed(
-    problem: Prediction, network: Any, params: Any, to_bayes: Map, to_memory: Map, x: Array
-) -> Array:
+    problem: Prediction, network: Any, params: Any, maps: tuple[Map, Map], x: Array
+) -> Float[Array, " time"]:
     """KL of Bayes from the predictions of s ← f(RNN(g(s), x))."""
+    to_bayes, to_memory = maps
     model = problem.model
+
+    def step(statistics: Array, codes: Array) -> tuple[Array, Array]:
+        carry = memory_meta.unflat(network, to_memory(statistics))
+        nowhere = jnp.zeros((1, len(codes)), bool)
+        carry, _ = network.apply(params, carry, codes[None], nowhere)
+        statistics = _possible(problem, to_bayes(memory_meta.flat(carry)))
+        return statistics, model.predictive(statistics)
+
     start = jnp.broadcast_to(model.initial, (x.shape[1], *model.initial.shape))
-    inputs = problem.inputs(x)
-
-    @jax.jit
-    def walk(params: Any) -> Array:
-        def step(statistics: Array, codes: Array) -> tuple[Array, Array]:
-            carry = memory_meta.unflat(network, to_memory(statistics))
-            nowhere = jnp.zeros((1, len(codes)), bool)
-            carry, _ = network.apply(params, carry, codes[None], nowhere)
-            statistics = _possible(problem, to_bayes(memory_meta.flat(carry)))
-            return statistics, model.predictive(statistics)
-
-        return jax.lax.scan(step, start, inputs[1:])[1]
-
-    return jnp.mean(model.family.divergence(problem.best(x)[1:], walk(params)), axis=1)
+    _, said = jax.lax.scan(step, start, problem.inputs(x)[1:])
+    return jnp.mean(model.family.divergence(problem.best(x)[1:], said), axis=1)
 
 
 def bandit_value(
@@ -283,25 +172,32 @@ def bandit_value(
     Returns:
         (with actions drawn, with the likeliest).
     """
-    played = jax.jit(
-        lambda p: memory_meta.play(problem, network, p, jax.random.key(5), num_episodes)
-    )(params)
-    memories, _ = jax.jit(lambda p: memory_meta.trace(network, p, played.inputs))(params)
+    played = _play(problem, network, params, jax.random.key(5), num_episodes)
+    memories, _ = _trace(network, params, played.inputs)
     times = jnp.asarray(problem.states.times)
     counts = jax.lax.map(lambda t: jnp.concatenate(problem.states.pulls(t), axis=1), times)
     counts = counts.astype(float)
     seen = counts[times[:, None], played.numbers]
-    to_memory = fit(
-        seen.reshape(-1, seen.shape[-1]), memories.reshape(-1, memories.shape[-1]), num_steps
-    )
+    to_memory = fit(_pairs(seen), _pairs(memories), num_steps)
+    drawn, likeliest = _lost(problem, network, params, to_memory, counts)
+    return float(drawn), float(likeliest)
+
+
+@functools.partial(jax.jit, static_argnames="network")
+def _lost(
+    problem: Bandits,
+    network: memory_meta.Agent,
+    params: Any,
+    to_memory: Map,
+    counts: Float[Array, "time state count"],
+) -> tuple[Array, ...]:
     logits = jax.lax.map(lambda c: read(network, params, to_memory(c))[:, :-1], counts)
     arms = problem.control.params.arms
     greedy = jax.nn.one_hot(jnp.argmax(logits, axis=-1), logits.shape[-1])
-    found = [
-        float(problem.best - ops.evaluate(arms, problem.states, policy)[0, 0])
+    return tuple(
+        problem.best - ops.evaluate(arms, problem.states, policy)[0, 0]
         for policy in (jax.nn.softmax(logits), greedy)
-    ]
-    return found[0], found[1]
+    )
 
 
 def draw(
@@ -320,8 +216,8 @@ def draw(
     """
     from matplotlib.figure import Figure
 
-    x = jax.vmap(problem.sample, out_axes=1)(jax.random.split(jax.random.key(6), num_sequences))
-    memories, heads = memory_meta.trace(network, params, problem.inputs(x))
+    x = problem.samples(jax.random.key(6), num_sequences)
+    memories, heads = _trace(network, params, problem.inputs(x))
     means = problem.model.family.means
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     for axes, states, colours, title in zip(

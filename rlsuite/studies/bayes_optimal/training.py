@@ -9,6 +9,8 @@ import numpy as np
 
 from rlsuite.algorithms import memory_meta
 from rlsuite.configuration import to_json
+from rlsuite.envs.bandits import Bandits
+from rlsuite.envs.prediction import Prediction
 from rlsuite.io.stages import Stages
 
 
@@ -27,6 +29,16 @@ class Runs(NamedTuple):
         """The parameters of one run at one time."""
         return jax.tree.map(lambda leaf: leaf[checkpoint, seed], self.params)
 
+    @property
+    def last(self) -> Any:
+        """The parameters of all seeds in the end."""
+        return jax.tree.map(lambda leaf: leaf[-1], self.params)
+
+    @property
+    def flat(self) -> Any:
+        """All parameters along one axis: those of all seeds at the first checkpoint come first."""
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), self.params)
+
 
 def spread(num_steps: int, count: int) -> np.ndarray:
     """Zero, and numbers of updates at about even distances of their logarithms.
@@ -39,15 +51,15 @@ def spread(num_steps: int, count: int) -> np.ndarray:
         The numbers.
 
     Example:
-        >>> spread(1000, 5).tolist()
-        [0, 1, 10, 100, 1000]
+        >>> spread(1000, 5).tolist(), spread(1000, 2).tolist()
+        ([0, 1, 10, 100, 1000], [0, 1000])
     """
-    return np.unique([0, *np.round(np.geomspace(1, num_steps, count - 1)).astype(int)])
+    return np.unique([0, *np.round(np.geomspace(num_steps, 1, count - 1)).astype(int)])
 
 
 def train(
     name: str,
-    problem: Any,
+    problem: Prediction | Bandits,
     config: memory_meta.Config,
     num_steps: int,
     num_seeds: int,
@@ -70,7 +82,9 @@ def train(
     """
     steps = spread(num_steps, num_checkpoints)
     algorithm = memory_meta.make(problem, config)
-    keys = jax.vmap(lambda n: jax.random.fold_in(jax.random.key(0), n))(jnp.arange(num_seeds))
+    of_start, of_steps = jax.vmap(
+        lambda n: jax.random.split(jax.random.fold_in(jax.random.key(0), n)), out_axes=1
+    )(jnp.arange(num_seeds))
 
     @jax.jit
     def go_on(states: Any, start: Any, stop: Any) -> Any:
@@ -80,10 +94,10 @@ def train(
 
             return jax.lax.fori_loop(start, stop, update, state)
 
-        return jax.vmap(of_seed)(states, keys)
+        return jax.vmap(of_seed)(states, of_steps)
 
     def compute() -> dict[str, Any]:
-        states = jax.jit(jax.vmap(algorithm.init))(keys)
+        states = jax.jit(jax.vmap(algorithm.init))(of_start)
         kept = [jax.tree.map(np.asarray, states.params)]
         for start, stop in itertools.pairwise(steps):
             states = go_on(states, int(start), int(stop))
@@ -91,8 +105,10 @@ def train(
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *kept)
         return {f"leaf {n}": leaf for n, leaf in enumerate(jax.tree.leaves(stacked))}
 
-    identity = repr((jax.tree.structure(problem), to_json(config), num_steps, num_seeds))
-    arrays = stages(name, f"{identity} {len(steps)}", compute)
-    shapes, structure = jax.tree.flatten(jax.eval_shape(algorithm.init, keys[0]).params)
+    # A problem enters by its arrays: what is static in one may be written by its place in memory.
+    length = problem.length if isinstance(problem, Prediction) else None
+    identity = problem, length, to_json(config), steps, num_seeds
+    arrays = stages(name, identity, compute)
+    shapes, structure = jax.tree.flatten(jax.eval_shape(algorithm.init, of_start[0]).params)
     leaves = [jnp.asarray(arrays[f"leaf {n}"]) for n in range(len(shapes))]
     return Runs(steps, jax.tree.unflatten(structure, leaves))
