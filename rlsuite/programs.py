@@ -25,6 +25,9 @@ _MODES = (
     "jax_debug_nans",
 )
 
+compiler_options: dict[str, Any] = {}
+"""What XLA is told of each program of a run, beside what ``XLA_FLAGS`` says of all programs."""
+
 
 def keep_compiled() -> None:
     """Keep compiled programs on the disk, for the next call of the command line.
@@ -135,8 +138,9 @@ def _shape(leaf: Any, *, sharded: bool) -> jax.ShapeDtypeStruct:
 
 
 def _modes() -> tuple[Any, ...]:
-    """The settings of JAX that change what a program computes."""
-    return tuple(getattr(jax.config, name) for name in _MODES)
+    """The settings that change what a program computes, or how."""
+    modes = [getattr(jax.config, name) for name in _MODES]
+    return (*modes, *sorted(compiler_options.items()))
 
 
 @functools.lru_cache(maxsize=64)
@@ -154,7 +158,8 @@ def _compile(
     function = placement.batch.over(part(make, structure, *options))
     donated = (4,) if part is _steps else ()
     jitted = jax.jit(function, donate_argnums=donated, out_shardings=placement.of_runs())
-    return jitted.lower(*jax.tree.unflatten(tree, shapes)).compile()
+    lowered = jitted.lower(*jax.tree.unflatten(tree, shapes))
+    return lowered.compile(compiler_options=dict(compiler_options))
 
 
 def _strong(tree: Any) -> Any:

@@ -30,6 +30,14 @@ def _forget_programs():
 
 
 @pytest.fixture
+def long_running(monkeypatch):
+    """Runs that take longer than to compile them are compiled as benchmarks are."""
+    from rlsuite import programs
+
+    monkeypatch.setitem(programs.compiler_options, "xla_backend_optimization_level", 1)
+
+
+@pytest.fixture
 def assert_trees_equal():
     """Compare two pytrees bitwise."""
 

@@ -383,6 +383,7 @@ def test_networks_that_do_not_fit_are_refused():
         ppo.make(corridor(), config, network=network)
 
 
+@pytest.mark.usefixtures("long_running")
 def test_cartpole_is_learned_and_held():
     """In the last three evaluations of 100,000 transitions, by most of eight seeds, and at last."""
     problem = ENTRY.problems["cartpole"]
@@ -413,8 +414,8 @@ def test_a_memory_learns_what_none_can():
         memory="gru",
         memory_size=16,
     )
-    result = run(ppo.make, problem, config, KEY, 60, progress=False)
-    assert result.evaluations.episode_return[-1] == 1.0
+    result = run(ppo.make, problem, config, KEY, 60, num_seeds=8, progress=False)
+    assert np.sum(result.evaluations.episode_return[:, -1] == 1.0) >= 7
 
 
 def test_continuous_actions_are_learned():

@@ -134,14 +134,15 @@ def test_of_states_that_are_known_local_dynamics_are_the_posterior():
     paths = jax.random.normal(jax.random.key(6), (5, STEPS + 1, N))
     sure = gaussian.diagonal(paths, jnp.full_like(paths, 1e-8))
     law, done = unknown_system(), actions(3, 5)
-    local = solar.fit(law, start(), sure, done, 3)
+    fit = jax.jit(solar.fit, static_argnums=4, static_argnames="structured")
+    local = fit(law, start(), sure, done, 3)
     for t in range(STEPS):
         inputs = structured_inference.inputs_of(paths[:, t], done[:, t])
         pairs = mniw.statistics(inputs, paths[:, t + 1])
         wanted = mniw.to_moments(mniw.posterior(mniw.to_natural(law), pairs))
         for one, other in zip(local.dynamics, wanted, strict=True):
             np.testing.assert_allclose(one[t], other, rtol=1e-5, atol=1e-6)
-    alone = solar.fit(law, start(), sure, done, 1, structured=False)
+    alone = fit(law, start(), sure, done, 1, structured=False)
     np.testing.assert_allclose(alone.dynamics.mean, local.dynamics.mean, atol=1e-5)
 
 
@@ -193,7 +194,7 @@ def test_a_natural_step_of_one_on_all_episodes_is_the_posterior(timed):
         law = solar.states_of(nets, before.params, known, episode, config)
         return structured_inference.step_statistics(law, episode.actions)
 
-    total = jax.tree.map(lambda x: x.sum(axis=0), jax.vmap(counted)(episodes))
+    total = jax.tree.map(lambda x: x.sum(axis=0), jax.jit(jax.vmap(counted))(episodes))
     if not timed:
         total = jax.tree.map(lambda x: x.sum(axis=0), total)
     wanted = mniw.posterior(solar.learning_prior(config, M), total)
@@ -219,7 +220,9 @@ def test_the_full_natural_gradient_is_that_of_the_bound():
         return total - mniw.kl(law, mniw.to_moments(before))
 
     def after(config):
-        moved, _ = solar.update(nets, optax.sgd(0.0), config, now, episodes, jnp.int32(3), key)
+        moved, _ = jax.jit(solar.update, static_argnums=(0, 1, 2))(
+            nets, optax.sgd(0.0), config, now, episodes, jnp.int32(3), key
+        )
         return jax.tree.map(lambda one, other: 2 * (one - other), moved.known, now.known)
 
     def symmetric(direction):
@@ -229,8 +232,10 @@ def test_the_full_natural_gradient_is_that_of_the_bound():
         return mniw.Natural(*halves)
 
     natural_gradient = symmetric(after(config))
-    _, curvature = jax.jvp(jax.grad(mniw.log_normalizer), (now.known,), (natural_gradient,))
-    slope = jax.grad(bound)(now.known)
+    _, curvature = jax.jit(lambda *at: jax.jvp(jax.grad(mniw.log_normalizer), *at))(
+        (now.known,), (natural_gradient,)
+    )
+    slope = jax.jit(jax.grad(bound))(now.known)
     for one, other in zip(symmetric(curvature), symmetric(slope), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
     dropped = symmetric(after(dataclasses.replace(config, full=False)))
