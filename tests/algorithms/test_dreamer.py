@@ -233,6 +233,7 @@ def test_a_recurrent_model_learns_the_corridor():
     assert result.metrics.imagined_return[-50:].mean() > 0.4
 
 
+@pytest.mark.usefixtures("long_running")
 def test_a_policy_learns_in_the_true_environment():
     """Nothing is modelled; along the pendulum's own gradient, it is soon swung up."""
     config = Config(
