@@ -13,7 +13,7 @@ from benchmarks import report as html_report
 from benchmarks import results
 from benchmarks.results import Row
 from benchmarks.tables import TABLES, for_terminal, tables
-from rlsuite import programs, registry
+from rlsuite import registry
 from rlsuite.io.tables import table, to_rich
 from rlsuite.io.terminal import guarded, parse
 
@@ -85,10 +85,9 @@ class Quick:
     out: Path = DEFAULT_OUT
 
     def run(self) -> int:
-        """Run the suite, compiled soon: ``speed`` is for how fast anything runs."""
+        """Run the suite."""
         from benchmarks import quick
 
-        programs.compile_soon()
         return _measure("quick", self.out, lambda p: quick.rows(self.algorithms, self.out, p))
 
 
