@@ -4,10 +4,7 @@ import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
 
-from rlsuite.programs import compile_soon
-
 sys.path.insert(0, str(Path(__file__).parent / "extensions"))
-compile_soon()  # The pages' own processes inherit it; what they train takes seconds.
 
 project = "rlsuite"
 author = "The rlsuite authors"
