@@ -31,7 +31,7 @@ def _forget_programs():
 
 @pytest.fixture
 def long_running(monkeypatch):
-    """Runs that take longer than to compile them are compiled as benchmarks are."""
+    """Runs that take longer than compiling them are compiled with more of LLVM."""
     from rlsuite import programs
 
     monkeypatch.setitem(programs.compiler_options, "xla_backend_optimization_level", 1)

@@ -32,10 +32,11 @@ def decompose(
     """Q and R of A = Q R.
 
     Args:
-        matrix: A, with at least as many rows as columns.
+        matrix: A, with at least as many rows as columns. These are independent, as far as rounding
+            tells them apart, but for columns of zeros.
 
     Returns:
-        (Q, R); where a column is a sum of others before it, both have zeros in its place.
+        (Q, R); where a column is zero, so is Q's.
 
     Raises:
         ValueError: If there are more columns than rows.

@@ -32,7 +32,7 @@ def test_columns_that_are_nearly_alike_are_orthogonal_too():
     np.testing.assert_allclose(basis @ upper, matrix, atol=1e-7)
 
 
-def test_what_adds_nothing_is_zero():
+def test_a_column_of_zeros_stays_one():
     basis, upper = orthogonal.decompose(jnp.asarray([[3.0, 0.0], [4.0, 0.0]]))
     np.testing.assert_allclose(basis, [[0.6, 0], [0.8, 0]], rtol=1e-6)
     np.testing.assert_allclose(upper, [[5, 0], [0, 0]], rtol=1e-6)
