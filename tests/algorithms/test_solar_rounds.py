@@ -38,6 +38,10 @@ def test_every_variant_finds_the_best_policy_of_what_is_linear(changes):
     assert (score - known["random"]) / (known["optimal"] - known["random"]) > 0.95
     assert np.all(np.isfinite(result.metrics.evidence))
     assert np.all(result.metrics.policy_divergence <= 1.001 * result.metrics.bound)
+    assert np.all(result.metrics.bound[:, 0] == np.float32(config.bound * config.length))
+    assert np.any(result.metrics.bound[:, 1:] != result.metrics.bound[:, :1]) == config.adjust
+    kept = result.state.episodes.images.dtype
+    assert kept == (np.uint8 if config.as_bytes else np.float32)
 
 
 def test_what_is_refused():
