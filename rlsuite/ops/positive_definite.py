@@ -30,6 +30,7 @@ SMALL = 16
 """Matrices of so many rows need no LAPACK."""
 
 
+@jax.jit
 def cholesky(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
     """The lower triangular L with L Lᵀ = A.
 
@@ -50,23 +51,23 @@ def _cholesky(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
         return jax.lax.linalg.cholesky(matrix, symmetrize_input=False)
     rest, columns = matrix, []
     for number in range(size):
-        pivot = jax.lax.rsqrt(rest[..., number, number])
-        below = jnp.arange(size) >= number
-        column = jnp.where(below, rest[..., number] * pivot[..., None], 0)
-        columns.append(column)
-        rest = rest - column[..., :, None] * column[..., None, :]
-    return jnp.stack(columns, axis=-1)
+        column = rest[..., :1] * jax.lax.rsqrt(rest[..., :1, :1])
+        columns.append(jnp.pad(column, [(0, 0)] * (matrix.ndim - 2) + [(number, 0), (0, 0)]))
+        below = column[..., 1:, :]
+        rest = rest[..., 1:, 1:] - below * jnp.swapaxes(below, -1, -2)
+    return jnp.concatenate(columns, axis=-1)
 
 
 @_cholesky.defjvp
 def _cholesky_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     factor = _cholesky(*primals)
-    left = _solve_lower(factor, tangents[0])
-    both = _solve_lower(factor, jnp.swapaxes(left, -1, -2))
+    left = solve_lower(factor, tangents[0])
+    both = solve_lower(factor, jnp.swapaxes(left, -1, -2))
     half = jnp.tril(both) * (1 - jnp.eye(both.shape[-1], dtype=both.dtype) / 2)
     return factor, factor @ half
 
 
+@jax.jit
 def solve_lower(
     factor: Float[Array, "*batch n n"], right: Float[Array, "*batch n m"]
 ) -> Float[Array, "*batch n m"]:
@@ -79,9 +80,10 @@ def solve_lower(
     Returns:
         X.
     """
-    return _solve_lower(jnp.tril(factor), right)
+    return _solve_lower(factor, right)
 
 
+@jax.jit
 def solve_upper(
     factor: Float[Array, "*batch n n"], right: Float[Array, "*batch n m"]
 ) -> Float[Array, "*batch n m"]:
@@ -94,7 +96,7 @@ def solve_upper(
     Returns:
         X.
     """
-    return _solve_upper(jnp.tril(factor), right)
+    return _solve_upper(factor, right)
 
 
 def solve(
@@ -146,18 +148,18 @@ def _solve_lower(factor: Array, right: Array) -> Array:
         return jax.lax.linalg.triangular_solve(factor, right, left_side=True, lower=True)
     rest, rows = right, []
     for number in range(size):
-        row = rest[..., number, :] / factor[..., number, number, None]
-        rows.append(row)
-        rest = rest - factor[..., :, number, None] * row[..., None, :]
-    return jnp.stack(rows, axis=-2)
+        column = factor[..., number:, number : number + 1]
+        rows.append(rest[..., :1, :] / column[..., :1, :])
+        rest = rest[..., 1:, :] - column[..., 1:, :] * rows[-1]
+    return jnp.concatenate(rows, axis=-2)
 
 
 @_solve_lower.defjvp
 def _solve_lower_jvp(
     primals: tuple[Array, Array], tangents: tuple[Array, Array]
 ) -> tuple[Array, Array]:
-    found = _solve_lower(*primals)
-    return found, _solve_lower(primals[0], tangents[1] - tangents[0] @ found)
+    found = solve_lower(*primals)
+    return found, solve_lower(primals[0], tangents[1] - jnp.tril(tangents[0]) @ found)
 
 
 @jax.custom_jvp
@@ -168,18 +170,19 @@ def _solve_upper(factor: Array, right: Array) -> Array:
         return jax.lax.linalg.triangular_solve(
             factor, right, left_side=True, lower=True, transpose_a=True
         )
+    upper = jnp.swapaxes(factor, -1, -2)
     rest, rows = right, []
     for number in reversed(range(size)):
-        row = rest[..., number, :] / factor[..., number, number, None]
-        rows.append(row)
-        rest = rest - factor[..., number, :, None] * row[..., None, :]
-    return jnp.stack(rows[::-1], axis=-2)
+        column = upper[..., : number + 1, number : number + 1]
+        rows.append(rest[..., -1:, :] / column[..., -1:, :])
+        rest = rest[..., :-1, :] - column[..., :-1, :] * rows[-1]
+    return jnp.concatenate(rows[::-1], axis=-2)
 
 
 @_solve_upper.defjvp
 def _solve_upper_jvp(
     primals: tuple[Array, Array], tangents: tuple[Array, Array]
 ) -> tuple[Array, Array]:
-    found = _solve_upper(*primals)
-    change = jnp.swapaxes(tangents[0], -1, -2) @ found
-    return found, _solve_upper(primals[0], tangents[1] - change)
+    found = solve_upper(*primals)
+    change = jnp.swapaxes(jnp.tril(tangents[0]), -1, -2) @ found
+    return found, solve_upper(primals[0], tangents[1] - change)
