@@ -197,9 +197,11 @@ def test_an_unwritable_directory_is_found_before_training(tmp_path):
 
 FULL_DISK = """
 import resource, signal, sys
+import jax
+import test_core  # before the limit, under which its bytecode would be kept cut off
+jax.config.update("jax_enable_compilation_cache", False)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-import test_core
 test_core.train(10, directory=sys.argv[1])
 """
 
