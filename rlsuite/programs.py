@@ -32,13 +32,15 @@ compiler_options: dict[str, Any] = {}
 def keep_compiled() -> None:
     """Keep compiled programs on the disk, for the next call of the command line.
 
-    They lie where ``JAX_COMPILATION_CACHE_DIR`` says, else in the user's cache.
+    They lie where ``JAX_COMPILATION_CACHE_DIR`` says, else in the user's cache; in this are those
+    that took half a second, or as ``JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS`` says.
     """
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
     root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     jax.config.update("jax_compilation_cache_dir", str(pathlib.Path(root) / "rlsuite" / "jax"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def compile_soon(level: int = 1) -> None:
