@@ -1,5 +1,7 @@
 """Fixtures shared by all tests, and how their programs are compiled."""
 
+import gc
+import os
 from pathlib import Path
 
 import jax
@@ -10,11 +12,30 @@ MAPPINGS = Path("/proc/self/maps")
 MOST_MAPPINGS = 20_000
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep compiled programs on the disk, for many tests, and processes they start, share them."""
+    if not config.pluginmanager.has_plugin("cacheprovider"):
+        return
+    kept = {
+        "jax_compilation_cache_dir": str(config.cache.mkdir("jax")),
+        "jax_persistent_cache_min_compile_time_secs": 0,
+    }
+    for name, value in kept.items():
+        jax.config.update(name, value)
+        os.environ[name.upper()] = str(value)
+
+
 def pytest_sessionstart() -> None:
     """Three quarters of the tests' time was XLA's compiling. Benchmarks have XLA's own settings."""
     from rlsuite.programs import compile_soon
 
     compile_soon(level=0)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays: looking for garbage in it would take longer with every test."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.fixture(autouse=True, scope="module")
