@@ -182,8 +182,8 @@ def _average(decay: Scalar, past: Any, now: Any) -> Any:
 
 def _unbiased(decay: Scalar, average: Any, steps: Int[Array, ""]) -> Any:
     """An average that began at zero, divided by the weights that it gave so far."""
-
-    def correct(x: Array) -> Array:
-        return x / (1.0 - jnp.asarray(decay, x.dtype) ** steps.astype(x.dtype))
-
-    return jax.tree.map(correct, average)
+    given = {
+        dtype: 1.0 - jnp.asarray(decay, dtype) ** steps.astype(dtype)
+        for dtype in {x.dtype for x in jax.tree.leaves(average)}
+    }
+    return jax.tree.map(lambda x: x / given[x.dtype], average)
