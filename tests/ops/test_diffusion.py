@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiled import compiled
+from compiled import compiled, optimized
 
 from rlsuite.ops import diffusion, gaussian_diffusion
 from rlsuite.ops.gaussian_diffusion import Gaussian
@@ -217,7 +217,7 @@ def test_walks_have_the_moments_of_their_law(case):
     predict = exact(schedule, conditions, weights)
     found = gaussian_diffusion.law(schedule, sampler, DATA, conditions, weights, known)
 
-    @jax.jit
+    @optimized
     @jax.vmap
     def draw(key):
         of_start, of_walk = jax.random.split(key)
@@ -225,7 +225,7 @@ def test_walks_have_the_moments_of_their_law(case):
         return diffusion.walk(sampler, predict, of_walk, start, known=known)
 
     count = 50_000
-    drawn = np.asarray(draw(jax.random.split(jax.random.key(1), count)))
+    drawn = draw(jax.random.split(jax.random.key(1), count))
     error = np.sqrt(np.diag(found.covariance) / count)
     assert np.all(np.abs(drawn.mean(axis=0) - found.mean) <= 5 * error + 1e-12)
     np.testing.assert_allclose(np.cov(drawn.T), found.covariance, rtol=0.05, atol=0.01)
