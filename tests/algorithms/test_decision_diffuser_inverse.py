@@ -111,6 +111,7 @@ def bayes(gain, covariance):
     return float(np.trace(posterior)) / 2
 
 
+@pytest.mark.usefixtures("long_running")
 def test_on_a_linear_system_the_error_is_bayes_optimal():
     """One step ahead: G = B, C = W. Two: G = A B, C = B Bᵀ + A W Aᵀ + W."""
     config = dd.Config(
