@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import compiled
 
 from rlsuite.algorithms import decision_diffuser as dd
 from rlsuite.algorithms.decision_diffuser import networks, training
@@ -16,6 +17,11 @@ from rlsuite.data.offline import offline
 from rlsuite.envs.episodes import Episode, join
 
 KEY = jax.random.key(0)
+UNSCALED = Gaussian(np.zeros(1, np.float32), np.ones(1, np.float32))
+
+
+def drawn(config, episodes):
+    return compiled(functools.partial(training.draw_pairs, config))(episodes, KEY)
 
 
 def counted(length, *, terminal):
@@ -27,21 +33,25 @@ def counted(length, *, terminal):
 def test_pairs_are_up_to_a_stride_apart_and_none_reaches_an_unrecorded_state():
     episodes = join([counted(5, terminal=False), counted(4, terminal=True)])
     config = dd.Config(stride=3, transitions=600, horizon=2)
-    steps, ahead, off = map(np.asarray, training.draw_pairs(config, episodes, KEY))
+    steps, ahead, off = drawn(config, episodes)
     assert np.all(off == 0)
     np.testing.assert_allclose(np.bincount(steps, minlength=9) / 600, 1 / 9, atol=0.05)
     np.testing.assert_allclose(np.bincount(ahead)[1:] / 600, 1 / 3, atol=0.08)
 
-    asked = {}
+    steps, ahead = np.asarray([0, 3, 4, 5, 6, 8]), np.asarray([2, 3, 1, 3, 3, 1])
+    pairs = training.Pairs(steps, ahead, np.zeros((6, 1)))
 
-    def apply(before, later, ahead):
-        asked.update(before=before, later=later, ahead=ahead)
-        return before / 10 + 1.0
+    @compiled
+    def missed(episodes, pairs):
+        asked = {}
 
-    steps, ahead = jnp.asarray([0, 3, 4, 5, 6, 8]), jnp.asarray([2, 3, 1, 3, 3, 1])
-    pairs = training.Pairs(steps, ahead, jnp.zeros((6, 1)))
-    scale = Gaussian(jnp.zeros(1), jnp.ones(1))
-    loss = training.inverse_loss(apply, scale, episodes, pairs)
+        def apply(before, later, ahead):
+            asked.update(before=before, later=later, ahead=ahead)
+            return before / 10 + 1.0
+
+        return training.inverse_loss(apply, UNSCALED, episodes, pairs), asked
+
+    loss, asked = missed(episodes, pairs)
     np.testing.assert_array_equal(asked["before"][:, 0], [0, 3, 4, 0, 1, 3])
     np.testing.assert_array_equal(asked["later"][:4, 0], [2, 5, 5, 3])
     np.testing.assert_array_equal(asked["ahead"], pairs.ahead)
@@ -51,27 +61,32 @@ def test_pairs_are_up_to_a_stride_apart_and_none_reaches_an_unrecorded_state():
         """Wrong only where the last state of the second episode is reached."""
         return before / 10 + jnp.asarray([0, 0, 0, 0, 1, 1])[:, None]
 
-    assert float(training.inverse_loss(astray, scale, episodes, pairs)) == pytest.approx(0.0)
+    strayed = compiled(functools.partial(training.inverse_loss, astray, UNSCALED))
+    assert float(strayed(episodes, pairs)) == pytest.approx(0.0)
 
 
 def test_later_states_may_be_off_by_a_uniform_share_of_a_normal_number():
     """Its variance is that of blur × U × N: blur²/3; its fourth moment 3 blur⁴/5."""
     episodes = join([counted(5, terminal=False)])
     config = dd.Config(blur=0.5, transitions=40_000, horizon=2)
-    off = np.asarray(training.draw_pairs(config, episodes, KEY).off)
+    off = drawn(config, episodes).off
     assert off.mean() == pytest.approx(0.0, abs=0.01)
     assert off.var() == pytest.approx(0.25 / 3, rel=0.03)
     assert np.mean(off**4) == pytest.approx(3 * 0.5**4 / 5, rel=0.1)
-    later = []
 
-    def apply(before, state, ahead):
-        later.append(state)
-        return before
+    @compiled
+    def asked(episodes, pairs):
+        later = []
 
-    scale, steps = Gaussian(jnp.zeros(1), jnp.ones(1)), jnp.asarray([0, 3])
-    pairs = training.Pairs(steps, jnp.asarray([1, 1]), jnp.asarray([[0.1], [-0.2]]))
-    training.inverse_loss(apply, scale, episodes, pairs)
-    np.testing.assert_allclose(later[0][:, 0], [1.1, 3.8], atol=1e-6)
+        def apply(before, state, ahead):
+            later.append(state)
+            return before
+
+        training.inverse_loss(apply, UNSCALED, episodes, pairs)
+        return later
+
+    pairs = training.Pairs(np.asarray([0, 3]), np.asarray([1, 1]), np.asarray([[0.1], [-0.2]]))
+    np.testing.assert_allclose(asked(episodes, pairs)[0][:, 0], [1.1, 3.8], atol=1e-6)
 
 
 A = np.asarray([[0.9, 0.2], [-0.1, 0.8]])
@@ -96,6 +111,7 @@ def bayes(gain, covariance):
     return float(np.trace(posterior)) / 2
 
 
+@pytest.mark.usefixtures("long_running")
 def test_on_a_linear_system_the_error_is_bayes_optimal():
     """One step ahead: G = B, C = W. Two: G = A B, C = B Bᵀ + A W Aᵀ + W."""
     config = dd.Config(
@@ -113,27 +129,31 @@ def test_on_a_linear_system_the_error_is_bayes_optimal():
     state = run(dd.make, problem, config, KEY, 1500, progress=False).state
     fresh = linear(1, 1000, 20)
     inverse = networks.inverse_dynamics(problem, config)
-    apply = functools.partial(inverse.apply, state.average.inverse)
+
+    @compiled
+    def error(state, fresh, pairs):
+        apply = functools.partial(inverse.apply, state.average.inverse)
+        return training.inverse_loss(apply, state.statistics.normalizer, fresh, pairs)
+
     noise = NOISE**2 * np.eye(2)
     bounds = {1: bayes(B, noise), 2: bayes(A @ B, B @ B.T + A @ noise @ A.T + noise)}
     assert bounds[2] > 1.5 * bounds[1]
     # Of the last step two ahead, what was repeated tells as much as one ahead: it is left out.
-    steps = jnp.arange(fresh.num_steps).reshape(1000, 20)[:, :-1].reshape(-1)
+    steps = np.arange(fresh.num_steps).reshape(1000, 20)[:, :-1].reshape(-1)
     for ahead, bound in bounds.items():
-        exact = jnp.zeros((len(steps), 2))
-        pairs = training.Pairs(steps, jnp.full(len(steps), ahead), exact)
-        loss = training.inverse_loss(apply, state.statistics.normalizer, fresh, pairs)
-        assert bound * 0.98 < float(loss) < bound * 1.05
+        pairs = training.Pairs(steps, np.full(len(steps), ahead), np.zeros((len(steps), 2)))
+        assert bound * 0.98 < error(state, fresh, pairs) < bound * 1.05
 
 
 def test_where_every_state_is_planned_the_network_is_not_told_how_many_steps_lie_between():
     episodes = join([counted(5, terminal=False)])
-    problem, x = offline("counted", episodes), jnp.zeros(1)
+    problem, x = offline("counted", episodes), np.zeros(1, np.float32)
     config = dd.Config(horizon=2)
     found = {}
     for stride in (1, 4):
         net = networks.inverse_dynamics(problem, dataclasses.replace(config, stride=stride))
-        params = net.init(KEY, x, x, jnp.asarray(1))
-        found[stride] = [float(net.apply(params, x + 1, x, jnp.asarray(j))[0]) for j in (1, 3)]
+        params = jax.jit(net.init)(KEY, x, x, np.asarray(1))
+        apply = compiled(net.apply)
+        found[stride] = [float(apply(params, x + 1, x, np.asarray(j))[0]) for j in (1, 3)]
     assert found[1][0] == found[1][1]
     assert found[4][0] != found[4][1]

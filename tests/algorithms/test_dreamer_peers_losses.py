@@ -12,6 +12,7 @@ does not change but whose continuation it does not differentiate.
 """
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import compiled
 
 from rlsuite.algorithms.dreamer import behaviour as behaviours
 from rlsuite.algorithms.dreamer import v3
@@ -46,6 +48,7 @@ def x64():
         yield
 
 
+@functools.cache
 def drawn():
     """The inputs of ``torchrl_golden.py``, in the same order."""
     rng = np.random.default_rng(0)
@@ -80,7 +83,7 @@ def drawn():
     found["continuations"][:, 0] = 1.0
     found["continuations"][1, 0] = 0.0
     found["rewards"] *= 3
-    return {name: jnp.asarray(value) for name, value in found.items()}
+    return found
 
 
 def close(found, part, name, tolerance=1e-10):
@@ -97,8 +100,8 @@ def test_the_divergences_are_torchrls():
             model, OneHotCategorical(posterior, UNIMIX), OneHotCategorical(prior, UNIMIX)
         )
 
-    found = terms(x["posterior"], x["prior"])
-    slopes = jax.grad(lambda *a: sum(terms(*a).values()), argnums=(0, 1))(
+    found = compiled(terms)(x["posterior"], x["prior"])
+    slopes = compiled(jax.grad(lambda *a: sum(terms(*a).values()), argnums=(0, 1)))(
         x["posterior"], x["prior"]
     )
     close(found["dynamics"], "kl", "dynamics")
@@ -109,9 +112,15 @@ def test_the_divergences_are_torchrls():
 
 def test_the_twohot_head_is_torchrls():
     x = drawn()
-    head = SymexpTwoHot(x["logits"])
-    close(-head.log_prob(x["targets"]), "twohot", "cross_entropy")
-    close(head.mean(), "twohot", "mean")
+
+    @compiled
+    def said(logits, targets):
+        head = SymexpTwoHot(logits)
+        return head.log_prob(targets), head.mean()
+
+    log_prob, mean = said(x["logits"], x["targets"])
+    close(-log_prob, "twohot", "cross_entropy")
+    close(mean, "twohot", "mean")
 
 
 def test_the_recurrent_cell_is_torchrls():
@@ -127,41 +136,47 @@ def test_the_recurrent_cell_is_torchrls():
     }
     params["mix"] = {"kernel": x["mix"], "bias": biases[3, :8]}
     params["mix_norm"] = {"gain": gains[3]}
-    kernels, offsets = jnp.split(x["gates"], 3, axis=-1), biases[4].reshape(2, 3, 4)
+    kernels, offsets = np.split(x["gates"], 3, axis=-1), biases[4].reshape(2, 3, 4)
     for i in range(3):
         params[f"gates_{i}"] = {"kernel": kernels[i], "bias": offsets[:, i].reshape(8)}
+    weights = jax.device_put({"params": params})
     rssm = RSSM(deter=8, stoch=2, classes=3, hidden=5, blocks=2)
 
     def after(deter):
-        latent = Latent(deter, x["cell stoch"])
-        return rssm.apply({"params": params}, latent, x["cell action"], method="recur")
+        stoch, action = (jnp.asarray(x[f"cell {name}"]) for name in ("stoch", "action"))
+        return rssm.apply(weights, Latent(deter, stoch), action, method="recur")
 
-    close(after(x["cell deter"]), "cell", "deter", 1e-6)
-    close(jax.grad(lambda h: jnp.sum(after(h)))(x["cell deter"]), "cell", "gradient", 3e-6)
+    close(compiled(after)(x["cell deter"]), "cell", "deter", 1e-6)
+    slope = compiled(jax.grad(lambda h: jnp.sum(after(h))))(x["cell deter"])
+    close(slope, "cell", "gradient", 3e-6)
 
 
 def replayed(x):
     """Two sequences; in the first, an episode ends with its second time step."""
-    ends = jnp.zeros((BATCH, TIME), bool).at[0, 1].set(True)
-    first = jnp.zeros((BATCH, TIME), bool).at[:, 0].set(True).at[0, 2].set(True)
-    observation = jnp.zeros((BATCH, TIME, 1))
+    ends, first = np.zeros((2, BATCH, TIME), bool)
+    ends[0, 1] = first[:, 0] = first[0, 2] = True
+    observation = np.zeros((BATCH, TIME, 1))
     return Timestep(observation, x["replayed rewards"], first, ends, ends)
 
 
+def at(name, state):
+    return jnp.asarray(drawn()[name])[state[..., 0], state[..., 1]]
+
+
+# Trajectories are fixed: a state is (which start, how many steps on).
+DYNAMICS = Dynamics(
+    transition=lambda _, key, state, action: Deterministic(state + jnp.array([0, 1])),
+    outcome=lambda _, state, action, after: Outcome(
+        Deterministic(at("rewards", after)), Deterministic(at("continuations", after))
+    ),
+    features=lambda _, state: at("features", state),
+)
+LINEAR = Network(init=None, apply=lambda weights, features: features @ weights)
+losses = compiled(behaviours.losses, static_argnames=("dynamics", "networks", "actions"))
+
+
 def judged(x, key, replay_value_scale):
-    """Our losses where trajectories are fixed: a state is (which start, how many steps on)."""
-
-    def at(table, state):
-        return table[state[..., 0], state[..., 1]]
-
-    dynamics = Dynamics(
-        transition=lambda _, key, state, action: Deterministic(state + jnp.array([0, 1])),
-        outcome=lambda _, state, action, after: Outcome(
-            Deterministic(at(x["rewards"], after)), Deterministic(at(x["continuations"], after))
-        ),
-        features=lambda _, state: at(x["features"], state),
-    )
-    linear = Network(init=None, apply=lambda weights, features: features @ weights)
+    """Our losses along these trajectories."""
     behaviour = dataclasses.replace(
         v3().behaviour,
         horizon=HORIZON,
@@ -173,19 +188,19 @@ def judged(x, key, replay_value_scale):
         range_floor=0.1,
         replay_value_scale=replay_value_scale,
     )
-    starts = jnp.arange(BATCH * TIME).reshape(BATCH, TIME)
-    zero = jnp.zeros(())
-    return jax.jit(behaviours.losses, static_argnames=("dynamics", "networks", "actions"))(
+    starts = np.arange(BATCH * TIME).reshape(BATCH, TIME)
+    zero = np.zeros(())
+    return losses(
         x["policy"],
         x["value"],
         x["slow"],
         None,
         behaviours.Range(zero, zero),
         key,
-        jnp.stack([starts, jnp.zeros_like(starts)], axis=-1),
+        np.stack([starts, np.zeros_like(starts)], axis=-1),
         replayed(x),
-        dynamics=dynamics,
-        networks=behaviours.Heads(linear, linear),
+        dynamics=DYNAMICS,
+        networks=behaviours.Heads(LINEAR, LINEAR),
         actions=Actions(sizes=(2,), single=True),
         config=v3(behaviour=behaviour),
     )
@@ -220,12 +235,18 @@ def test_the_critics_losses_are_torchrls():
 def test_returns_and_weights_are_torchrls():
     x = drawn()
     behaviour = dataclasses.replace(v3().behaviour, discount=DISCOUNT, lambda_=LAMBDA)
-    values = SymexpTwoHot(x["features"] @ x["value"]).mean().T
-    rewards, continuations = (x[name][:, 1:].T for name in ("rewards", "continuations"))
-    imagined = behaviours.Imagined(None, values[..., None], None, None, rewards, continuations)
-    returns = behaviours.returns_of(imagined, values, behaviour)
+
+    @compiled
+    def found(x, steps):
+        values = SymexpTwoHot(x["features"] @ x["value"]).mean().T
+        rewards, continuations = (x[name][:, 1:].T for name in ("rewards", "continuations"))
+        imagined = behaviours.Imagined(None, values[..., None], None, None, rewards, continuations)
+        returns = behaviours.returns_of(imagined, values, behaviour)
+        weights = behaviours.weights(x["continuations"][:, 0], DISCOUNT * continuations)
+        starts = returns[0].reshape(BATCH, TIME)
+        return returns, weights, behaviours.replayed_returns(steps, starts, behaviour)
+
+    returns, weights, of_replay = found(x, replayed(x))
     close(returns.T, "behaviour", "returns")
-    weights = behaviours.weights(x["continuations"][:, 0], DISCOUNT * continuations)
     close(weights.T, "behaviour", "weights")
-    found = behaviours.replayed_returns(replayed(x), returns[0].reshape(BATCH, TIME), behaviour)
-    close(found, "behaviour", "replayed_returns")
+    close(of_replay, "behaviour", "replayed_returns")

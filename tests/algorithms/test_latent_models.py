@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import compiled
 
 from rlsuite.algorithms import latent_models as lm
 from rlsuite.data.pictures import PictureEpisodes
@@ -33,6 +34,7 @@ def as_they_are(variance):
     )
 
 
+START = Moments(np.zeros(2), np.eye(2))
 SHOWS = Network(lambda key, x: (), lambda params, x: x)
 
 
@@ -41,29 +43,25 @@ def model(transition, variance=SEEN**2):
 
 
 def params(theta):
-    cost = CostParams(0.3 * jnp.eye(3), jnp.ones(3), jnp.ones(()), jnp.zeros(()))
-    return lm.LatentParams((), (), cost, jnp.zeros(2), jnp.zeros(2), theta)
+    cost = CostParams(0.3 * np.eye(3), np.ones(3), np.ones(()), np.zeros(()))
+    return lm.LatentParams((), (), cost, np.zeros(2), np.zeros(2), theta)
 
 
 def known():
     """θ of the linear transition."""
     root = np.linalg.cholesky(NOISE)
-    return lm.LinearParams(
-        jnp.asarray(F), jnp.log(jnp.asarray(np.diag(root))), jnp.asarray(np.tril(root, -1))
-    )
+    return lm.LinearParams(F, np.log(np.diag(root)), np.tril(root, -1))
 
 
 @functools.cache
 def certain():
     """q(F, Σ) that knows them."""
     many = 1e20
-    return mniw.to_natural(
-        mniw.MNIW(many * jnp.asarray(NOISE), jnp.asarray(many), jnp.asarray(F), jnp.eye(4) / many)
-    )
+    return compiled(mniw.to_natural)(mniw.MNIW(many * NOISE, np.asarray(many), F, np.eye(4) / many))
 
 
 def every_step(steps):
-    return jax.tree.map(lambda x: jnp.broadcast_to(x, (steps, *x.shape)), certain())
+    return jax.tree.map(lambda x: np.broadcast_to(x, (steps, *x.shape)), certain())
 
 
 LINEAR = {
@@ -76,7 +74,7 @@ def episode(steps=11, costs=None):
     time = np.arange(steps + 1)
     images = np.stack([np.cos(0.3 * time), np.sin(0.5 * time)], axis=1)
     actions = np.sin(0.7 * time[:-1])[:, None]
-    return PictureEpisodes(jnp.asarray(images), jnp.asarray(actions), costs)
+    return PictureEpisodes(images, actions, costs)
 
 
 def exact_chain(given):
@@ -88,7 +86,7 @@ def exact_chain(given):
     )
 
 
-@jax.jit
+@compiled
 def exact_filter(given):
     """By Kalman's, of what is seen."""
     told = gaussian.diagonal(given.images, jnp.full(given.images.shape, SEEN**2))
@@ -143,37 +141,39 @@ def test_the_importance_weighted_bound_rises_from_the_elbo_to_the_evidence():
 def test_a_path_is_drawn_from_the_law_that_it_says(how):
     """Σ log ratio + log q = log p, and divergences are means of log ratios."""
     given, transition = episode(3), lm.linear(2, 1)
-    latent, start = model(transition, 3.0), Moments(jnp.zeros(2), jnp.eye(2))
-    seen = lm.potentials(latent, params(known()), given.images)
+    latent = model(transition, 3.0)
+    seen = compiled(functools.partial(lm.potentials, latent))(params(known()), given.images)
+    start, theta, told, actions = jax.device_put((START, known(), seen, given.actions))
     infer = functools.partial(
         lm.infer,
         transition=transition,
-        params=known(),
+        params=theta,
         start=start,
-        potentials=seen,
-        actions=given.actions,
+        potentials=told,
+        actions=actions,
         how=how,
     )
-    paths = jax.jit(jax.vmap(infer))(jax.random.split(KEY, 20_000))
+    paths = compiled(jax.vmap(infer))(jax.random.split(KEY, 20_000))
     error = 4 * np.std(paths.log_ratio) / np.sqrt(20_000)
     np.testing.assert_allclose(-np.mean(paths.log_ratio), np.mean(paths.divergence), atol=error)
     # E_q[p/q] = 1 says that both are normalised.
     np.testing.assert_allclose(np.mean(np.exp(paths.log_ratio)), 1, atol=0.05)
     if how == "smoothed":
-        wanted = jax.jit(gaussian.smooth)(exact_chain(given), seen).states
+        wanted = compiled(lambda e, seen: gaussian.smooth(exact_chain(e), seen))(given, seen).states
         np.testing.assert_allclose(paths.law.states.mean[0], wanted.mean, atol=1e-12)
         np.testing.assert_allclose(np.mean(paths.states, axis=0), wanted.mean, atol=0.02)
 
 
 def test_the_training_bound_is_the_evidence_on_average():
-    costs = jnp.asarray(np.cos(np.arange(5.0)))
-    given, latent, theta = episode(5, costs), model(lm.mniw(2, 1)), params(certain())
+    costs = np.cos(np.arange(5.0))
+    latent = model(lm.mniw(2, 1))
+    given, theta = jax.device_put((episode(5, costs), params(certain())))
 
     def one(key):
         few = lm.evidence_bound(key, latent, theta, given, pictures=2)[0]
         return lm.evidence_bound(key, latent, theta, given)[0], few.pictures
 
-    parts, few = jax.jit(jax.vmap(one))(jax.random.split(KEY, 5000))
+    parts, few = compiled(jax.vmap(one))(jax.random.split(KEY, 5000))
     shown = np.asarray(parts.pictures - parts.divergence)
     error = 4 * np.std(shown) / np.sqrt(5000)
     np.testing.assert_allclose(np.mean(shown), exact_evidence(episode(5)), atol=error)
@@ -183,10 +183,10 @@ def test_the_training_bound_is_the_evidence_on_average():
 
 def test_costs_are_normal_about_a_quadratic_function():
     costs = np.cos(np.arange(5.0))
-    given = episode(5, jnp.asarray(costs))
+    given = episode(5, costs)
     x = np.concatenate([given.images[:-1], given.actions], axis=1)
     wanted = 0.045 * np.sum(x**2, axis=1) + np.sum(x, axis=1) + 1
-    found = lm.log_paid(params(None), given.images[:-1], given)
+    found = compiled(lm.log_paid)(params(None), given.images[:-1], given)
     wanted = -0.5 * (costs - wanted) ** 2 - 0.5 * np.log(2 * np.pi)
     np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
@@ -224,9 +224,8 @@ def test_natural_steps_of_full_size_never_lower_the_bound():
 
 def test_embed_to_controls_objective_is_that_of_its_equations():
     given, latent = episode(3), model(lm.linear(2, 1), 0.2)
-    objective = jax.jit(
-        jax.vmap(lambda key: lm.e2c_objective(key, latent, params(known()), given, consistency=0.7))
-    )
+    on = jax.device_put((params(known()), given))
+    objective = compiled(jax.vmap(lambda key: lm.e2c_objective(key, latent, *on, consistency=0.7)))
     parts = objective(jax.random.split(KEY, 4000))
     A, B, eye = F[:, :2], F[:, 2:3], np.eye(2)
     apart, shown = 0.0, 0.0
@@ -236,8 +235,8 @@ def test_embed_to_controls_objective_is_that_of_its_equations():
         volumes = 2 * np.log(other_variance) - np.linalg.slogdet(covariance)[1]
         return (squares / other_variance - 2 + volumes) / 2
 
-    images, actions = np.asarray(given.images), np.asarray(given.actions)
-    for before, after, action in zip(images[:-1], images[1:], actions, strict=True):
+    images = given.images
+    for before, after, action in zip(images[:-1], images[1:], given.actions, strict=True):
         mean, covariance = A @ before + B @ action, 0.2 * A @ A.T + NOISE
         apart += kl(before, 0.2 * eye, 0.0, 1.0) + 0.7 * kl(mean, covariance, after, 0.2)
         for where, centre, spread in ((before, before, 0.2 * eye), (after, mean, covariance)):
@@ -252,7 +251,7 @@ def test_filtering_is_kalmans_where_the_transition_is_linear():
     given = episode()
     wanted = exact_filter(given).updated
     for transition, theta in LINEAR.values():
-        theta = lm.settled(transition, theta())
+        theta = compiled(functools.partial(lm.settled, transition))(theta())
         run = jax.jit(functools.partial(lm.filter_states, KEY, model(transition)))
         found = run(params(None), theta, given.images, given.actions).law
         np.testing.assert_allclose(found.mean, wanted.mean, atol=1e-9)
@@ -260,17 +259,17 @@ def test_filtering_is_kalmans_where_the_transition_is_linear():
 
 
 def test_particles_of_a_filter_have_the_laws_of_paths_step_by_step():
-    given, transition = episode(4), lm.linear(2, 1)._replace(linear=False)
+    given, transition = jax.device_put(episode(4)), lm.linear(2, 1)._replace(linear=False)
     latent, keys = model(transition), jax.random.split(KEY, 20_000)
-    seen = lm.potentials(latent, params(None), given.images)
-    start = Moments(jnp.zeros(2), jnp.eye(2))
+    start, theta, told = jax.device_put((START, known(), params(None)))
 
     def both(key):
-        told = lm.filter_states(key, latent, params(None), known(), given.images, given.actions)
-        path = lm.infer(key, transition, known(), start, seen, given.actions, "steps")
-        return told.law, path.states
+        seen = lm.potentials(latent, told, given.images)
+        found = lm.filter_states(key, latent, told, theta, given.images, given.actions)
+        path = lm.infer(key, transition, theta, start, seen, given.actions, "steps")
+        return found.law, path.states
 
-    found, paths = jax.jit(jax.vmap(both))(keys)
+    found, paths = compiled(jax.vmap(both))(keys)
     np.testing.assert_allclose(np.mean(found.mean, axis=0), np.mean(paths, axis=0), atol=0.01)
     spread = np.var(found.mean, axis=0) + np.mean(
         np.diagonal(found.covariance, axis1=2, axis2=3), 0
@@ -284,15 +283,15 @@ def test_predictions_have_the_moments_and_likelihoods_of_kalmans():
     updated = exact_filter(given).updated
     laws = []  # of the state at each distance, for each beginning
     for begin in range(4):
-        mean, covariance = np.asarray(updated.mean[begin]), np.asarray(updated.covariance[begin])
+        mean, covariance = updated.mean[begin], updated.covariance[begin]
         for step in range(horizon):
             mean = F[:, :2] @ mean + F[:, 2] * given.actions[begin + step, 0]
             covariance = F[:, :2] @ covariance @ F[:, :2].T + NOISE
             laws.append((mean, covariance))
     belief = lm.Belief((), jax.tree.map(lambda x: x[0], updated))
-    paths = jax.jit(
-        jax.vmap(lambda key: lm.predict(key, transition, known(), belief, given.actions[:horizon]))
-    )(jax.random.split(KEY, 40_000))
+    on = jax.device_put((known(), belief, given.actions[:horizon]))
+    predict = compiled(jax.vmap(lambda key: lm.predict(key, transition, *on)))
+    paths = predict(jax.random.split(KEY, 40_000))
     for step in range(horizon):
         mean, covariance = laws[step]
         np.testing.assert_allclose(np.mean(paths[:, step], axis=0), mean, atol=0.01)
@@ -301,11 +300,11 @@ def test_predictions_have_the_moments_and_likelihoods_of_kalmans():
     for number, (mean, covariance) in enumerate(laws):
         begin, step = divmod(number, horizon)
         spread = covariance + SEEN**2 * np.eye(2)
-        error = np.asarray(given.images[begin + step + 1]) - mean
+        error = given.images[begin + step + 1] - mean
         squares = error @ np.linalg.solve(spread, error) + np.linalg.slogdet(2 * np.pi * spread)[1]
         nll[step] += squares / 2 / 4
-    run = jax.jit(lambda p: lm.prediction_nll(KEY, latent, p, given, horizon, 5000))
-    np.testing.assert_allclose(run(params(known())), nll, atol=0.05)
+    run = compiled(lambda p, e: lm.prediction_nll(KEY, latent, p, e, horizon, 5000))
+    np.testing.assert_allclose(run(params(known()), given), nll, atol=0.05)
     with pytest.raises(ValueError, match="horizon is 7"):
         lm.prediction_nll(KEY, latent, params(known()), given, 7, 2)
 
@@ -313,7 +312,12 @@ def test_predictions_have_the_moments_and_likelihoods_of_kalmans():
 def test_what_does_not_fit_is_refused():
     start, recurrent = Moments(jnp.zeros(2), jnp.eye(2)), lm.rssm(2, 1, memory=3)
     with pytest.raises(ValueError, match="no matrices"):
-        lm.e2c_objective(KEY, model(recurrent), params(recurrent.init(KEY)), episode(3))
+        jax.eval_shape(
+            lambda key: lm.e2c_objective(
+                key, model(recurrent), params(recurrent.init(key)), episode(3)
+            ),
+            KEY,
+        )
     with pytest.raises(ValueError, match="not conjugate"):
         lm.expected_path(
             KEY, lm.linear(2, 1), known(), start, gaussian.flat((3, 2)), jnp.zeros((2, 1))

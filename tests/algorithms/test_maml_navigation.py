@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import compiled
 
 from rlsuite.algorithms import maml
 from rlsuite.algorithms.maml import navigation as maml_navigation
@@ -21,7 +22,7 @@ TASKS = maml.Navigation(num_trajectories=4, horizon=30)
 
 @pytest.fixture(scope="module")
 def params():
-    return SMALL.init(KEY, TASKS.inputs)
+    return jax.jit(SMALL.init)(KEY, TASKS.inputs)
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +32,8 @@ def paths():
     def act(key, positions):
         return GOAL - positions + 0.02 * jax.random.normal(key, positions.shape)
 
-    paths = navigation.rollout(KEY, act, GOAL, num_trajectories=6, horizon=30)
-    lengths = np.asarray(paths.alive.sum(axis=1))
+    paths = compiled(lambda: navigation.rollout(KEY, act, GOAL, num_trajectories=6, horizon=30))()
+    lengths = paths.alive.sum(axis=1)
     assert lengths.min() < lengths.max()
     return paths
 
@@ -47,16 +48,17 @@ def test_goals_fill_their_square():
 
 def test_log_densities_integrate_to_one():
     policy = maml.Gaussian(jnp.asarray([0.1, -0.3]), jnp.asarray([-1.0, 0.2]))
-    grid = jnp.linspace(-8, 8, 801)
-    points = jnp.stack(jnp.meshgrid(grid, grid), axis=-1)
-    mass = jnp.sum(jnp.exp(policy.log_prob(points))) * (grid[1] - grid[0]) ** 2
-    np.testing.assert_allclose(mass, 1.0, rtol=1e-4)
-    drawn = policy._replace(mean=jnp.broadcast_to(policy.mean, (100_000, 2))).sample(KEY)
+    grid = np.linspace(-8, 8, 801, dtype=np.float32)
+    points = np.stack(np.meshgrid(grid, grid), axis=-1)
+    log_probs = compiled(lambda points: policy.log_prob(points))(points)
+    np.testing.assert_allclose(np.exp(log_probs).sum() * (grid[1] - grid[0]) ** 2, 1.0, rtol=1e-4)
+    many = policy._replace(mean=np.broadcast_to(policy.mean, (100_000, 2)))
+    drawn = compiled(lambda policy: policy.sample(KEY))(many)
     np.testing.assert_allclose(drawn.std(axis=0), np.exp(policy.log_std), rtol=0.02)
 
 
 def test_advantages_are_residuals_of_a_regression_normalised(paths):
-    alive = np.asarray(paths.alive)
+    alive = paths.alive
     returns = np.zeros(alive.shape)
     for t in reversed(range(alive.shape[1])):
         later = returns[:, t + 1] if t + 1 < alive.shape[1] else 0.0
@@ -69,7 +71,7 @@ def test_advantages_are_residuals_of_a_regression_normalised(paths):
     ridge = 1e-5 * np.eye(8)
     weights = np.linalg.solve(features.T @ features + ridge, features.T @ returns[alive])
     left = returns[alive] - features @ weights
-    found = np.asarray(TASKS.advantages(paths))
+    found = compiled(TASKS.advantages)(paths)
     np.testing.assert_allclose(found[alive], (left - left.mean()) / left.std(), atol=0.02)
     np.testing.assert_array_equal(found[~alive], 0.0)
 
@@ -77,17 +79,17 @@ def test_advantages_are_residuals_of_a_regression_normalised(paths):
 @pytest.mark.parametrize("estimator", ["likelihood-ratio", "log-likelihood"])
 def test_the_loss_is_the_negative_return_with_the_policy_gradient(params, estimator):
     tasks = maml.Navigation(num_trajectories=4, horizon=30, estimator=estimator, memory=1.0)
-    loss, gradient = jax.jit(jax.value_and_grad(functools.partial(tasks.loss, SMALL.apply)))(
+    loss, gradient = compiled(jax.value_and_grad(functools.partial(tasks.loss, SMALL.apply)))(
         params, GOAL, KEY
     )
-    walks = tasks.walk(SMALL.apply, params, GOAL, KEY)
+    walks = jax.jit(functools.partial(tasks.walk, SMALL.apply))(params, GOAL, KEY)
     np.testing.assert_allclose(loss, -np.mean(walks.returns()), rtol=1e-5)
 
     def weighted(params):
         log_probs = SMALL.apply(params, walks.positions).log_prob(walks.velocities)
         return -jnp.sum(log_probs * tasks.advantages(walks)) / jnp.sum(walks.alive)
 
-    expected = jax.grad(weighted)(params)
+    expected = compiled(jax.grad(weighted))(params)
     for found, known in zip(*map(jax.tree.leaves, (gradient, expected)), strict=True):
         np.testing.assert_allclose(found, known, rtol=2e-3, atol=1e-5)
 
@@ -126,5 +128,5 @@ def test_elimination_solves_what_lapack_solves():
     generator = np.random.default_rng(0)
     features = generator.normal(size=(200, 7))
     matrix, vector = features.T @ features, generator.normal(size=7)
-    ours = maml_navigation._solve(jnp.asarray(matrix), jnp.asarray(vector))
+    ours = compiled(maml_navigation._solve)(matrix, vector)
     np.testing.assert_allclose(ours, np.linalg.solve(matrix, vector), rtol=1e-4, atol=1e-7)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import compiled
 
 from rlsuite.nets.causal_transformer import causal_transformer
 from rlsuite.nets.linear_recurrence import linear_recurrence
@@ -21,19 +22,26 @@ MAKERS = {
     "short transformer": functools.partial(causal_transformer, heads=1, context=3),
 }
 CELLS = {name: make(6 if "transformer" in name else 5) for name, make in MAKERS.items()}
+unrolled, remade = (compiled(function, static_argnums=0) for function in (unroll, reset))
 cells = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 
 
-def sequence(cell, length=7, batch=(3,)):
+@functools.cache
+def started(cell):
+    """Parameters, of which only the inputs' last axis matters, and a key for inputs."""
     of_params, of_inputs = jax.random.split(jax.random.key(0))
-    inputs = jax.random.normal(of_inputs, (length, *batch, 2))
-    return jax.jit(cell.init)(of_params, inputs[0]), inputs
+    return jax.device_get(jax.jit(cell.init)(of_params, np.zeros((3, 2), np.float32))), of_inputs
+
+
+def sequence(cell, length=7, batch=(3,)):
+    params, of_inputs = started(cell)
+    return params, np.asarray(jax.random.normal(of_inputs, (length, *batch, 2)))
 
 
 def walked(cell, params):
     """What three sequences have left in memory after four steps."""
     before = jax.random.normal(jax.random.key(1), (4, 3, 2))
-    return unroll(cell, params, cell.initial((3,)), before, jnp.zeros((4, 3), bool))[0]
+    return unrolled(cell, params, cell.initial((3,)), before, np.zeros((4, 3), bool))[0]
 
 
 def sigmoid(x):
@@ -41,42 +49,41 @@ def sigmoid(x):
 
 
 def test_gru_is_its_equation():
-    cell = gru(5)
+    cell = CELLS["gru"]
     params, inputs = sequence(cell, length=1)
-    p = jax.tree.map(np.asarray, params["params"])
-    x, c = np.asarray(inputs[0]), np.random.default_rng(0).normal(size=(3, 5))
+    p, x = params["params"], inputs[0]
+    c = np.random.default_rng(0).normal(size=(3, 5))
     r = sigmoid(x @ p["ir"]["kernel"] + p["ir"]["bias"] + c @ p["hr"]["kernel"])
     z = sigmoid(x @ p["iz"]["kernel"] + p["iz"]["bias"] + c @ p["hz"]["kernel"])
     inner = c @ p["hn"]["kernel"] + p["hn"]["bias"]
     n = np.tanh(x @ p["in"]["kernel"] + p["in"]["bias"] + r * inner)
-    carry, outputs = cell.apply(params, jnp.asarray(c, jnp.float32), inputs[0])
+    carry, outputs = compiled(cell.apply)(params, c.astype(np.float32), x)
     np.testing.assert_allclose(outputs, (1 - z) * n + z * c, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(carry, outputs)
 
 
 def test_lstm_is_its_equation():
-    cell = lstm(5)
+    cell = CELLS["lstm"]
     params, inputs = sequence(cell, length=1)
-    p = jax.tree.map(np.asarray, params["params"])
-    x = np.asarray(inputs[0])
+    p, x = params["params"], inputs[0]
     c, y = np.random.default_rng(0).normal(size=(2, 3, 5))
     i, f, g, o = (
         x @ p[f"i{gate}"]["kernel"] + y @ p[f"h{gate}"]["kernel"] + p[f"h{gate}"]["bias"]
         for gate in "ifgo"
     )
     memory = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-    carry = tuple(jnp.asarray(part, jnp.float32) for part in (c, y))
-    (got, _), outputs = cell.apply(params, carry, inputs[0])
+    carry = tuple(part.astype(np.float32) for part in (c, y))
+    (got, _), outputs = compiled(cell.apply)(params, carry, x)
     np.testing.assert_allclose(got, memory, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(outputs, sigmoid(o) * np.tanh(memory), rtol=1e-5, atol=1e-6)
 
 
 def test_rnn_is_its_equation():
-    cell = rnn(5)
+    cell = CELLS["rnn"]
     params, inputs = sequence(cell, length=1)
-    p = jax.tree.map(np.asarray, params["params"])
-    x, y = np.asarray(inputs[0]), np.random.default_rng(0).normal(size=(3, 5))
-    carry, outputs = cell.apply(params, jnp.asarray(y, jnp.float32), inputs[0])
+    p, x = params["params"], inputs[0]
+    y = np.random.default_rng(0).normal(size=(3, 5))
+    carry, outputs = compiled(cell.apply)(params, y.astype(np.float32), x)
     expected = np.tanh(x @ p["i"]["kernel"] + p["i"]["bias"] + y @ p["h"]["kernel"])
     np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(carry, outputs)
@@ -90,11 +97,12 @@ def test_a_linear_recurrence_is_its_equation():
     into = block["to_real"] + 1j * block["to_imaginary"]
     out = block["from_real"] + 1j * block["from_imaginary"]
     hidden = np.zeros(5, complex)
-    _, found = unroll(cell, params, cell.initial(()), inputs, jnp.zeros(7, bool))
+    _, found = unrolled(cell, params, cell.initial(()), inputs, np.zeros(7, bool))
+    gelu = compiled(jax.nn.gelu)
     for t in range(7):
-        u = np.asarray(inputs[t]) @ params["input"]["kernel"] + params["input"]["bias"]
+        u = inputs[t] @ params["input"]["kernel"] + params["input"]["bias"]
         hidden = rate * hidden + np.sqrt(1 - np.abs(rate) ** 2) * (u @ into)
-        g = np.asarray(jax.nn.gelu((hidden @ out).real + block["direct"] * u))
+        g = gelu((hidden @ out).real + block["direct"] * u)
         expected = u + (g @ block["value"]) * sigmoid(g @ block["gate"])
         np.testing.assert_allclose(found[t], expected, rtol=1e-4, atol=1e-5)
 
@@ -103,8 +111,8 @@ def test_a_transformer_knows_distances_alone():
     """The same inputs later in an episode, as far as attention reaches, give the same outputs."""
     cell = causal_transformer(8, layers=1, heads=2, context=3)
     params, inputs = sequence(cell, length=4, batch=())
-    again = jnp.concatenate([inputs, inputs])
-    _, outputs = unroll(cell, params, cell.initial(()), again, jnp.arange(8) == 0)
+    again = np.concatenate([inputs, inputs])
+    _, outputs = unrolled(cell, params, cell.initial(()), again, np.arange(8) == 0)
     np.testing.assert_allclose(outputs[6:], outputs[2:4], rtol=1e-4, atol=1e-5)
     assert np.abs(outputs[4] - outputs[0]).max() > 1e-3
 
@@ -113,12 +121,10 @@ def test_a_transformer_knows_distances_alone():
 def test_an_unrolled_sequence_is_its_episodes_one_by_one(cell):
     """Sequence 0 goes on with what was remembered; 1 begins anew at 0 and 4; 2 at 3."""
     params, inputs = sequence(cell)
-    is_first = jnp.zeros((7, 3), bool).at[[0, 4, 3], [1, 1, 2]].set(True)
-    memory = walked(cell, params)
-    last, outputs = jax.tree.map(
-        np.asarray, jax.jit(functools.partial(unroll, cell))(params, memory, inputs, is_first)
-    )
-    inputs, memory, step = np.asarray(inputs), jax.tree.map(np.asarray, memory), jax.jit(cell.apply)
+    is_first = np.zeros((7, 3), bool)
+    is_first[[0, 4, 3], [1, 1, 2]] = True
+    memory, step = walked(cell, params), compiled(cell.apply)
+    last, outputs = unrolled(cell, params, memory, inputs, is_first)
 
     def alone(index, start, stop, carry):
         found = []
@@ -149,12 +155,12 @@ def test_an_unrolled_sequence_is_its_episodes_one_by_one(cell):
 @cells
 def test_no_gradient_crosses_a_beginning(cell):
     params, inputs = sequence(cell, batch=())
-    is_first = jnp.arange(7) == 4
 
-    def late(inputs):
+    def late(inputs, params):
+        is_first = jnp.arange(7) == 4
         return jnp.sum(unroll(cell, params, cell.initial(()), inputs, is_first)[1][4:])
 
-    slopes = np.abs(jax.jit(jax.grad(late))(inputs)).sum(axis=1)
+    slopes = np.abs(compiled(jax.grad(late))(inputs, params)).sum(axis=1)
     assert np.all(slopes[:4] == 0)
     assert np.all(slopes[4:] > 0)
 
@@ -163,7 +169,7 @@ def test_no_gradient_crosses_a_beginning(cell):
 def test_reset_forgets_only_where_told(cell):
     params, _ = sequence(cell)
     carry, fresh = walked(cell, params), cell.initial(())
-    found = reset(cell, carry, jnp.array([True, False, True]))
+    found = remade(cell, carry, np.array([True, False, True]))
     for leaf, old, new in zip(*map(jax.tree.leaves, (found, carry, fresh)), strict=True):
         np.testing.assert_array_equal(leaf[0], new)
         np.testing.assert_array_equal(leaf[1], old[1])

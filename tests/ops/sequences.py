@@ -1,6 +1,5 @@
 """Linear-Gaussian sequences as one Gaussian of all their states, with NumPy."""
 
-import jax.numpy as jnp
 import numpy as np
 
 from rlsuite.ops import gaussian
@@ -19,12 +18,12 @@ def random_model(seed, count=5, size=3, far=0.0):
     precision[-1] = 0.0
     shift = np.einsum("tij,tj->ti", precision, far + rng.normal(size=(count, size)))
     model = gaussian.LinearGaussian(
-        gaussian.Moments(jnp.asarray(far + rng.normal(size=size)), jnp.asarray(covariances(1)[0])),
-        jnp.asarray(rng.normal(size=(count - 1, size, size)) / np.sqrt(size)),
-        jnp.asarray(far + rng.normal(size=(count - 1, size))),
-        jnp.asarray(covariances(count - 1)),
+        gaussian.Moments(far + rng.normal(size=size), covariances(1)[0]),
+        rng.normal(size=(count - 1, size, size)) / np.sqrt(size),
+        far + rng.normal(size=(count - 1, size)),
+        covariances(count - 1),
     )
-    told = gaussian.Potential(*map(jnp.asarray, (precision, shift, rng.normal(size=count))))
+    told = gaussian.Potential(precision, shift, rng.normal(size=count))
     return model, told
 
 
@@ -38,7 +37,7 @@ def joint(model, told):
     noise[:size, :size], pushed[:size] = model.initial.covariance, model.initial.mean
     for time in range(count - 1):
         now, later = (slice(size * t, size * (t + 1)) for t in (time, time + 1))
-        forward[later, now] = -np.asarray(model.transition[time])
+        forward[later, now] = -model.transition[time]
         noise[later, later], pushed[later] = model.noise[time], model.offset[time]
     back = np.linalg.inv(forward)
     mean, covariance = back @ pushed, back @ noise @ back.T
@@ -46,7 +45,7 @@ def joint(model, told):
     for time in range(count):
         now = slice(size * time, size * (time + 1))
         precision[now, now] = told.precision[time]
-    shift = np.asarray(told.shift).reshape(-1)
+    shift = told.shift.reshape(-1)
     posterior = np.linalg.inv(np.linalg.inv(covariance) + precision)
     prior = np.linalg.solve(covariance, mean)
     found = posterior @ (prior + shift)

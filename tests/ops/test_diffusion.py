@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import compiled, optimized
 
 from rlsuite.ops import diffusion, gaussian_diffusion
 from rlsuite.ops.gaussian_diffusion import Gaussian
@@ -40,26 +41,34 @@ def test_schedules_are_those_of_their_formulas():
 
 
 def test_each_prediction_leads_back_to_the_data():
-    data = jnp.asarray(np.random.default_rng(0).normal(size=(4, 2)))
-    for seed in range(5):
-        noised = diffusion.noised(LINEAR, jax.random.key(seed), data)
-        assert 1 <= int(noised.step) <= 100
+    data = np.random.default_rng(0).normal(size=(4, 2))
+
+    @compiled
+    def back(key, data):
+        noised, found = diffusion.noised(LINEAR, key, data), []
         for prediction in ("noise", "data", "velocity"):
             said = diffusion.target(LINEAR, prediction, data, noised)
-            found = diffusion.to_data(LINEAR, prediction, noised.inputs, noised.step, said)
+            found.append(diffusion.to_data(LINEAR, prediction, noised.inputs, noised.step, said))
+        return noised.step, found
+
+    for seed in range(5):
+        step, every = back(jax.random.key(seed), data)
+        assert 1 <= int(step) <= 100
+        for found in every:
             np.testing.assert_allclose(found, data, rtol=1e-9, atol=1e-9)
 
 
 def test_steps_and_noise_are_drawn_as_the_schedule_says():
     data = jnp.full(1, 2.0)
     keys = jax.random.split(jax.random.key(0), 200_000)
-    drawn = jax.vmap(lambda key: diffusion.noised(diffusion.linear(4), key, data))(keys)
+    draw = compiled(jax.vmap(lambda key: diffusion.noised(diffusion.linear(4), key, data)))
+    drawn = draw(keys)
     counts = np.bincount(drawn.step, minlength=5)
     assert counts[0] == 0
     np.testing.assert_allclose(counts[1:] / len(keys), 0.25, atol=0.005)
     signal = diffusion.linear(4).signal
     for k in range(1, 5):
-        seen = np.asarray(drawn.inputs[drawn.step == k])
+        seen = drawn.inputs[drawn.step == k]
         assert seen.mean() == pytest.approx(2 * np.sqrt(signal[k]), abs=0.02)
         assert seen.var() == pytest.approx(1 - signal[k], abs=0.02)
 
@@ -177,21 +186,25 @@ def test_the_law_is_that_of_the_walk(case):
     predict = exact(schedule, conditions, weights)
     found = gaussian_diffusion.law(schedule, sampler, DATA, conditions, weights, known)
 
-    @functools.partial(jax.vmap, in_axes=(0, 0))
+    @compiled
+    @jax.vmap
     def end(start, noise):
-        x, before = start, jnp.zeros(SIZE)
-        for i in range(sampler.num_steps):
+        def step(carry, now):
+            (x, before), (k, of_x, of_data, of_before, of_noise, drawn) = carry, now
             x = x if known is None else known.put(x)
-            data = predict(x, int(sampler.steps[i]))
-            x = sampler.carry[i] * x + sampler.data[i] * data + sampler.before[i] * before
-            x, before = x + sampler.noise[i] * noise[i], data
+            data = predict(x, k)
+            x = of_x * x + of_data * data + of_before * before
+            return (x + of_noise * drawn, data), None
+
+        rates = (sampler.carry, sampler.data, sampler.before, sampler.noise)
+        (x, _), _ = jax.lax.scan(step, (start, jnp.zeros(SIZE)), (sampler.steps, *rates, noise))
         return x if known is None else known.put(x)
 
     inputs = SIZE * (1 + sampler.num_steps)
-    units = jnp.concatenate([jnp.zeros((1, inputs)), jnp.eye(inputs)])
+    units = np.concatenate([np.zeros((1, inputs)), np.eye(inputs)])
     starts = sampler.start * units[:, :SIZE]
     ends = end(starts, units[:, SIZE:].reshape(-1, sampler.num_steps, SIZE))
-    linear = np.asarray(ends[1:] - ends[0])
+    linear = ends[1:] - ends[0]
     np.testing.assert_allclose(found.mean, ends[0], rtol=1e-8, atol=1e-9)
     np.testing.assert_allclose(found.covariance, linear.T @ linear, rtol=1e-8, atol=1e-9)
 
@@ -204,7 +217,7 @@ def test_walks_have_the_moments_of_their_law(case):
     predict = exact(schedule, conditions, weights)
     found = gaussian_diffusion.law(schedule, sampler, DATA, conditions, weights, known)
 
-    @jax.jit
+    @optimized
     @jax.vmap
     def draw(key):
         of_start, of_walk = jax.random.split(key)
@@ -212,7 +225,7 @@ def test_walks_have_the_moments_of_their_law(case):
         return diffusion.walk(sampler, predict, of_walk, start, known=known)
 
     count = 50_000
-    drawn = np.asarray(draw(jax.random.split(jax.random.key(1), count)))
+    drawn = draw(jax.random.split(jax.random.key(1), count))
     error = np.sqrt(np.diag(found.covariance) / count)
     assert np.all(np.abs(drawn.mean(axis=0) - found.mean) <= 5 * error + 1e-12)
     np.testing.assert_allclose(np.cov(drawn.T), found.covariance, rtol=0.05, atol=0.01)
@@ -266,9 +279,8 @@ def test_a_shortened_sampler_from_the_noised_data_ends_at_their_law():
     sampler = diffusion.shortened(diffusion.ancestral(COSINE), 20)
     assert sampler.steps.tolist() == list(range(20, 0, -1))
     data = jnp.asarray(DATA.mean)
-    x = jax.vmap(lambda key: diffusion.noise_to(COSINE, key, data, 20))(
-        jax.random.split(jax.random.key(0), 40_000)
-    )
+    noise_to = compiled(jax.vmap(lambda key: diffusion.noise_to(COSINE, key, data, 20)))
+    x = noise_to(jax.random.split(jax.random.key(0), 40_000))
     signal = COSINE.signal[20]
     np.testing.assert_allclose(x.mean(axis=0), np.sqrt(signal) * data, atol=0.01)
     np.testing.assert_allclose(x.var(axis=0), 1 - signal, rtol=0.03)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import compiled
 from ops.sequences import joint, random_model
 
 from rlsuite.ops import gaussian, positive_definite, scans
@@ -17,21 +18,21 @@ WAYS = {
     "two filters": {"by": "two-filter"},
     "blocks": {"method": "associative", "block": 3},
 }
-SMOOTH = {name: jax.jit(functools.partial(gaussian.smooth, **way)) for name, way in WAYS.items()}
+SMOOTH = {name: compiled(functools.partial(gaussian.smooth, **way)) for name, way in WAYS.items()}
 FILTER = {
-    "scan": jax.jit(gaussian.filter),
-    "associative": jax.jit(functools.partial(gaussian.filter, method="associative", block=3)),
+    "scan": compiled(gaussian.filter),
+    "associative": compiled(functools.partial(gaussian.filter, method="associative", block=3)),
 }
 
 
 def matrices(seed, *shape):
     roots = np.random.default_rng(seed).normal(size=shape)
-    return jnp.asarray(roots @ roots.swapaxes(-1, -2) + 0.1 * np.eye(shape[-1]))
+    return roots @ roots.swapaxes(-1, -2) + 0.1 * np.eye(shape[-1])
 
 
 def law(seed, size=4):
     mean = np.random.default_rng(seed + 50).normal(size=size)
-    return gaussian.Moments(jnp.asarray(mean), matrices(seed, size, size))
+    return gaussian.Moments(mean, matrices(seed, size, size))
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +43,13 @@ def told():
         mean = np.stack([np.cos(0.3 * time), np.sin(0.5 * time)], axis=1)
         variance = np.stack([0.2 + 0.1 * (3 * time % 5), 0.3 + 0.1 * (2 * time % 4)], axis=1)
         actions = np.sin(0.7 * time[:-1])
-        model = gaussian.time_invariant(
-            gaussian.Moments(jnp.zeros(2), jnp.eye(2)),
-            jnp.array([[0.9, 0.2], [-0.1, 0.8]]),
-            jnp.array([[0.1, 0.02], [0.02, 0.05]]),
-            jnp.asarray(actions[:, None] * np.array([0.0, 0.5])),
+        model = compiled(gaussian.time_invariant)(
+            gaussian.Moments(np.zeros(2), np.eye(2)),
+            np.array([[0.9, 0.2], [-0.1, 0.8]]),
+            np.array([[0.1, 0.02], [0.02, 0.05]]),
+            actions[:, None] * np.array([0.0, 0.5]),
         )
-        return model, gaussian.diagonal(jnp.asarray(mean), jnp.asarray(variance))
+        return model, compiled(gaussian.diagonal)(mean, variance)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -63,7 +64,7 @@ def test_published_oracle(told, way):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_float32_is_close(told, way):
-    single = jax.tree.map(lambda x: x.astype(jnp.float32), told)
+    single = jax.tree.map(lambda x: x.astype(np.float32), told)
     found, exact = SMOOTH[way](*single), SMOOTH["rts"](*told)
     for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(exact), strict=True):
         assert ours.dtype == jnp.float32
@@ -98,8 +99,9 @@ def test_filter_is_the_smoother_of_what_came_so_far(method):
         mean, covariance, _ = joint(cut, so_far)
         np.testing.assert_allclose(found.updated.mean[time], mean[-3:], atol=1e-11)
         np.testing.assert_allclose(found.updated.covariance[time], covariance[-3:, -3:], atol=1e-11)
+        said = np.arange(time + 1) < time
         silent = so_far._replace(
-            precision=so_far.precision.at[-1].set(0.0), shift=so_far.shift.at[-1].set(0.0)
+            precision=said[:, None, None] * so_far.precision, shift=said[:, None] * so_far.shift
         )
         mean, covariance, _ = joint(cut, silent)
         np.testing.assert_allclose(found.predicted.mean[time], mean[-3:], atol=1e-11)
@@ -112,7 +114,7 @@ def test_samples_have_the_posterior_law():
     model, told = random_model(3, count=5, size=3)
     found = FILTER["scan"](model, told)
     keys = jax.random.split(jax.random.key(0), 20_000)
-    sample = jax.jit(jax.vmap(gaussian.sample, (0, None, None)))
+    sample = compiled(jax.vmap(gaussian.sample, (0, None, None)))
     drawn = sample(keys, model, found).reshape(20_000, -1)
     mean, covariance, _ = joint(model, told)
     spread = np.sqrt(np.diag(covariance))
@@ -120,27 +122,31 @@ def test_samples_have_the_posterior_law():
     errors = np.abs(np.cov(drawn.T) - covariance) / np.outer(spread, spread)
     np.testing.assert_array_less(errors, 6 / np.sqrt(2e4))
     in_blocks = functools.partial(gaussian.sample, method="associative", block=3)
-    parallel = jax.jit(in_blocks)(keys[0], model, found)
+    parallel = compiled(in_blocks)(keys[0], model, found)
     np.testing.assert_allclose(parallel.reshape(-1), drawn[0], atol=1e-13)
+
+
+def gradients(function):
+    return jax.tree.leaves(compiled(jax.grad(function, argnums=(0, 1)))(*random_model(4)))
+
+
+@functools.cache
+def gradients_of_filter():
+    return gradients(lambda *a: 2.0 * gaussian.filter(*a).log_evidence)
 
 
 @pytest.mark.parametrize("method", FILTER)
 def test_evidence_gradient_is_that_of_differentiating_the_filter(method):
-    model, told = random_model(4)
     symmetric = lambda x: (x + x.swapaxes(-1, -2)) / 2 if x.ndim > 2 else x  # noqa: E731
-
-    def gradient(function):
-        return jax.tree.leaves(jax.jit(jax.grad(function, argnums=(0, 1)))(model, told))
-
-    ours = gradient(lambda *a: 2.0 * gaussian.log_evidence(*a, method=method, block=3))
-    theirs = gradient(lambda *a: 2.0 * gaussian.filter(*a).log_evidence)
+    ours = gradients(lambda *a: 2.0 * gaussian.log_evidence(*a, method=method, block=3))
+    theirs = gradients_of_filter()
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(symmetric(one), symmetric(other), rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_gradients_against_finite_differences(way):
-    model, told = random_model(5)
+    model, told = jax.device_put(random_model(5))
 
     def loss(scale):
         changed = model._replace(offset=scale * model.offset, noise=scale**2 * model.noise)
@@ -153,7 +159,7 @@ def test_gradients_against_finite_differences(way):
 
 
 def test_samples_carry_gradients():
-    model, told = random_model(5)
+    model, told = jax.device_put(random_model(5))
 
     def loss(scale):
         changed = model._replace(transition=scale * model.transition, noise=scale * model.noise)
@@ -166,14 +172,14 @@ def test_samples_carry_gradients():
 
 def assert_slope(function):
     """The gradient at 1 is what differences extrapolate to."""
-    value, slope = jax.jit(function), jax.jit(jax.grad(function))(1.0)
+    value, slope = compiled(function), compiled(jax.grad(function))(1.0)
     far, near = ((value(1.0 + width) - value(1.0 - width)) / (2 * width) for width in (2e-4, 1e-4))
     np.testing.assert_allclose(slope, (4 * near - far) / 3, rtol=1e-8)
 
 
 def test_hundreds_of_gradients_of_a_batch_finish():
     """On CPU this hung where LAPACK factored within a vmapped scan."""
-    model, told = random_model(6, count=100, size=8)
+    model, told = jax.device_put(random_model(6, count=100, size=8))
     model = model._replace(transition=0.3 * model.transition)
 
     @jax.jit
@@ -190,73 +196,81 @@ def test_hundreds_of_gradients_of_a_batch_finish():
     np.testing.assert_allclose(np.diff(slopes, 2), 0.0, atol=1e-6 * abs(float(slopes[0])))
 
 
-def test_information_form_agrees_with_moments():
-    ours, theirs = law(1), law(2)
+@compiled
+def forms(ours, theirs, x):
+    """Two laws' information, its product, and the logs of values and integrals."""
     potential = information.of_moments(ours)
-    back = information.moments(potential)
-    np.testing.assert_allclose(back.mean, ours.mean, rtol=1e-10)
-    np.testing.assert_allclose(back.covariance, ours.covariance, rtol=1e-10)
-    np.testing.assert_allclose(information.log_integral(potential), 0.0, atol=1e-12)
-    x = jnp.arange(4.0)
-    np.testing.assert_allclose(
-        information.log_value(potential, x),
-        jax.scipy.stats.multivariate_normal.logpdf(x, *ours),
-        rtol=1e-12,
-    )
     both = information.product(potential, information.of_moments(theirs))
-    np.testing.assert_allclose(
-        information.log_integral(both),
-        jax.scipy.stats.multivariate_normal.logpdf(
-            ours.mean, theirs.mean, ours.covariance + theirs.covariance
-        ),
-        rtol=1e-12,
-    )
-    again = information.quotient(both, potential)
-    np.testing.assert_allclose(information.moments(again).covariance, theirs.covariance, rtol=1e-10)
+    return {
+        "back": information.moments(potential),
+        "theirs": information.moments(information.quotient(both, potential)),
+        "integral": information.log_integral(potential),
+        "both": information.log_integral(both),
+        "value": information.log_value(potential, x),
+    }
+
+
+def test_information_form_agrees_with_moments():
+    ours, theirs, x = law(1), law(2), np.arange(4.0)
+    found = forms(ours, theirs, x)
+    np.testing.assert_allclose(found["back"].mean, ours.mean, rtol=1e-10)
+    np.testing.assert_allclose(found["back"].covariance, ours.covariance, rtol=1e-10)
+    np.testing.assert_allclose(found["integral"], 0.0, atol=1e-12)
+    density = compiled(jax.scipy.stats.multivariate_normal.logpdf)
+    np.testing.assert_allclose(found["value"], density(x, *ours), rtol=1e-12)
+    overlap = density(ours.mean, theirs.mean, ours.covariance + theirs.covariance)
+    np.testing.assert_allclose(found["both"], overlap, rtol=1e-12)
+    np.testing.assert_allclose(found["theirs"].covariance, theirs.covariance, rtol=1e-10)
 
 
 def test_marginal_times_conditional_is_the_whole():
-    potential = information.of_moments(law(3))._replace(constant=jnp.asarray(0.7))
-    x, y = jnp.array([0.3, -0.2]), jnp.array([1.0, 0.5])
-    rest = information.condition(potential, x)
-    np.testing.assert_allclose(
-        information.log_value(rest, y),
-        information.log_value(potential, jnp.append(x, y)),
-        rtol=1e-12,
+    @compiled
+    def parts(law, x, y):
+        potential = information.of_moments(law)._replace(constant=jnp.asarray(0.7))
+        rest, first = information.condition(potential, x), information.marginal(potential, 2)
+        values = information.log_value(rest, y), information.log_value(first, x)
+        whole = information.log_value(potential, jnp.append(x, y))
+        laws = information.moments(potential), information.moments(first)
+        return values, whole, information.log_integral(rest), laws
+
+    (of_rest, of_first), of_whole, integral, (whole, first) = parts(
+        law(3), np.array([0.3, -0.2]), np.array([1.0, 0.5])
     )
-    np.testing.assert_allclose(
-        information.log_integral(rest),
-        information.log_value(information.marginal(potential, 2), x),
-        rtol=1e-12,
-    )
-    whole = information.moments(potential)
-    first = information.moments(information.marginal(potential, 2))
+    np.testing.assert_allclose(of_rest, of_whole, rtol=1e-12)
+    np.testing.assert_allclose(integral, of_first, rtol=1e-12)
     np.testing.assert_allclose(first.mean, whole.mean[:2], rtol=1e-10)
     np.testing.assert_allclose(first.covariance, whole.covariance[:2, :2], rtol=1e-10)
     for kept in (0, 4):
         with pytest.raises(ValueError, match="allowed: from 1 to 3"):
-            information.marginal(potential, kept)
+            jax.eval_shape(
+                lambda law, k=kept: information.marginal(information.of_moments(law), k), law(3)
+            )
 
 
 def test_entropy_and_divergence():
     ours, theirs = law(4), law(5)
-    volume = np.linalg.slogdet(2 * np.pi * np.e * np.asarray(ours.covariance))[1]
-    np.testing.assert_allclose(information.entropy(ours), volume / 2, rtol=1e-12)
-    potential = information.of_moments(theirs)
-    expected = (
-        information.log_value(potential, ours.mean)
-        - jnp.trace(potential.precision @ ours.covariance) / 2
-    )
-    np.testing.assert_allclose(
-        information.divergence(ours, theirs), -information.entropy(ours) - expected, rtol=1e-11
-    )
-    np.testing.assert_allclose(information.divergence(ours, ours), 0.0, atol=1e-12)
+
+    @compiled
+    def found(ours, theirs):
+        potential = information.of_moments(theirs)
+        expected = (
+            information.log_value(potential, ours.mean)
+            - jnp.trace(potential.precision @ ours.covariance) / 2
+        )
+        divergences = information.divergence(ours, theirs), information.divergence(ours, ours)
+        return information.entropy(ours), expected, divergences
+
+    volume = np.linalg.slogdet(2 * np.pi * np.e * ours.covariance)[1]
+    entropy, expected, (divergence, of_itself) = found(ours, theirs)
+    np.testing.assert_allclose(entropy, volume / 2, rtol=1e-12)
+    np.testing.assert_allclose(divergence, -entropy - expected, rtol=1e-11)
+    np.testing.assert_allclose(of_itself, 0.0, atol=1e-12)
 
 
 @pytest.mark.parametrize("size", [1, 5, positive_definite.SMALL + 3])
 def test_factors_and_their_derivatives(size):
     matrix = matrices(size, 2, size, size)
-    right = jnp.asarray(np.random.default_rng(0).normal(size=(2, size, 3)))
+    right = np.random.default_rng(0).normal(size=(2, size, 3))
 
     def ours(matrix, right):
         factor = positive_definite.cholesky(matrix)
@@ -272,7 +286,7 @@ def test_factors_and_their_derivatives(size):
         return told + jnp.sum(jnp.linalg.cholesky(matrix) ** 3)
 
     ours, theirs = (
-        jax.jit(jax.value_and_grad(function, (0, 1)))(matrix, right) for function in (ours, theirs)
+        compiled(jax.value_and_grad(function, (0, 1)))(matrix, right) for function in (ours, theirs)
     )
     np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-12)
     for one, other in zip(ours[1], theirs[1], strict=True):
@@ -294,12 +308,16 @@ def test_refusals():
 @pytest.mark.parametrize("reverse", [False, True])
 def test_prefixes_of_products_in_blocks(reverse):
     """Products of matrices do not commute."""
-    factors = jnp.asarray(np.random.default_rng(0).normal(size=(7, 2, 2)))
+    factors = np.random.default_rng(0).normal(size=(7, 2, 2))
     expected, so_far = [], np.eye(2)
     for factor in factors[::-1] if reverse else factors:
         so_far = factor @ so_far if reverse else so_far @ factor
         expected.append(so_far)
     expected = expected[::-1] if reverse else expected
+    prefixes = compiled(
+        lambda factors, block: scans.prefixes(jnp.matmul, factors, block=block, reverse=reverse),
+        static_argnums=1,
+    )
     for block in (1, 2, 3, 7, 64):
-        found = scans.prefixes(jnp.matmul, factors, block=block, reverse=reverse)
+        found = prefixes(factors, block)
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import compiled
 
 from rlsuite.ops.likelihood_ratio import log_likelihood, surrogate
 
@@ -27,8 +28,18 @@ def log_probs(theta):
     return jax.nn.log_sigmoid(jnp.where(jnp.asarray(ACTIONS) == 1, logits, -logits))
 
 
+@compiled
+def derivatives(theta):
+    """Those of the log probabilities, of the first and of the second order, and these."""
+    return jax.jacobian(log_probs)(theta), jax.hessian(log_probs)(theta), log_probs(theta)
+
+
 def expected_return(theta):
     return jnp.exp(log_probs(theta).sum(axis=1)) @ jnp.asarray(_COLLECTED.sum(axis=1))
+
+
+slope_of_return = compiled(jax.grad(expected_return))
+bend_of_return = compiled(jax.hessian(expected_return))
 
 
 def expectation(estimator):
@@ -60,13 +71,13 @@ def same(one, other):
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_the_value_is_zero_and_the_gradient_that_of_the_expected_return(name):
     estimate = expectation(ESTIMATORS[name])
-    same(estimate(THETA), 0.0)
-    same(jax.jit(jax.grad(estimate))(THETA), jax.grad(expected_return)(THETA))
+    same(compiled(estimate)(THETA), 0.0)
+    same(compiled(jax.grad(estimate))(THETA), slope_of_return(THETA))
 
 
 def test_with_full_memory_derivatives_of_every_order_are_those_of_the_expected_return():
     estimate = expectation(ESTIMATORS["dice"])
-    same(jax.jit(jax.hessian(estimate))(THETA), jax.jit(jax.hessian(expected_return))(THETA))
+    same(jax.jit(jax.hessian(estimate))(THETA), bend_of_return(THETA))
     third = jax.jit(jax.jacfwd(jax.hessian(expected_return)))(THETA)
     same(jax.jit(jax.jacfwd(jax.hessian(estimate)))(THETA), third)
     assert np.abs(third).max() > 0.1
@@ -74,30 +85,31 @@ def test_with_full_memory_derivatives_of_every_order_are_those_of_the_expected_r
 
 @pytest.mark.parametrize(("name", "memory"), [("dice", 1.0), ("half", 0.5), ("none", 0.0)])
 def test_the_second_derivative_is_that_of_the_documentation(name, memory):
-    slope, bend = jax.jacobian(log_probs)(THETA), jax.hessian(log_probs)(THETA)
-    probability = np.exp(log_probs(THETA).sum(axis=1))
+    slope, bend, known = derivatives(THETA)
+    probability = np.exp(known.sum(axis=1))
     total = np.zeros((2, 2))
     for n, t in itertools.product(range(len(ACTIONS)), range(HORIZON)):
         past = sum((memory ** (t - s) * slope[n, s] for s in range(t)), np.zeros(2))
         cross = np.outer(slope[n, t], past)
         here = bend[n, t] + np.outer(slope[n, t], slope[n, t]) + cross + cross.T
-        total += probability[n] * np.asarray(ADVANTAGES)[n, t] * here
-    same(jax.hessian(expectation(ESTIMATORS[name]))(THETA), total)
+        total += probability[n] * ADVANTAGES[n, t] * here
+    same(jax.jit(jax.hessian(expectation(ESTIMATORS[name])))(THETA), total)
 
 
 def test_the_log_likelihood_misses_what_is_drawn():
-    bend = np.asarray(jax.hessian(log_probs)(THETA))
-    probability = np.exp(log_probs(THETA).sum(axis=1))
-    missing = np.einsum("n,nt,ntij->ij", probability, np.asarray(ADVANTAGES), bend)
-    found = jax.hessian(expectation(log_likelihood))(THETA)
+    _, bend, known = derivatives(THETA)
+    probability = np.exp(known.sum(axis=1))
+    missing = np.einsum("n,nt,ntij->ij", probability, ADVANTAGES, bend)
+    found = compiled(jax.hessian(expectation(log_likelihood)))(THETA)
     same(found, missing)
-    assert np.abs(found - jax.hessian(expected_return)(THETA)).max() > 0.1
+    assert np.abs(found - bend_of_return(THETA)).max() > 0.1
 
 
 def test_steps_after_an_end_do_not_count():
-    ended = jnp.asarray(ADVANTAGES).at[:, 1:].set(0.0)
+    ended = np.where(np.arange(HORIZON) < 1, ADVANTAGES, 0.0)
+    known = derivatives(THETA)[-1]
     for estimator in ESTIMATORS.values():
-        whole = jax.grad(lambda x, f=estimator: f(x, ended).sum())(log_probs(THETA))
-        first = jax.grad(lambda x, f=estimator: f(x, ended[:, :1]).sum())(log_probs(THETA)[:, :1])
+        slope = compiled(jax.grad(lambda x, y, f=estimator: f(x, y).sum()))
+        whole, first = slope(known, ended), slope(known[:, :1], ended[:, :1])
         same(whole[:, :1], first)
         same(whole[:, 1:], 0.0)

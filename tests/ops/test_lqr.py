@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import scipy.integrate
 import scipy.linalg
+from compiled import compiled
 
 from rlsuite.ops import lqr
 
-solve = jax.jit(lqr.solve, static_argnames="block")
-law = jax.jit(lqr.law, static_argnames="block")
-stationary = jax.jit(lqr.stationary)
+solve = compiled(lqr.solve, static_argnames="block")
+law = compiled(lqr.law, static_argnames="block")
+stationary, evaluate, expected_cost, entropy = map(
+    compiled, (lqr.stationary, lqr.evaluate, lqr.expected_cost, lqr.entropy)
+)
 
 TIME, N, M = 10, 3, 2
 BLOCKS = (None, 4)
@@ -20,10 +23,6 @@ BLOCKS = (None, 4)
 def spread(draw, *shape):
     root = draw.normal(size=shape)
     return root @ np.swapaxes(root, -1, -2)
-
-
-def arrays(tree):
-    return jax.tree.map(jnp.asarray, tree)
 
 
 def make(time=TIME, offset=1.0, seed=0):
@@ -42,18 +41,18 @@ def make(time=TIME, offset=1.0, seed=0):
         draw.normal(size=time),
     )
     terminal = lqr.Quadratic(np.eye(N) + spread(draw, N, N), draw.normal(size=N), np.array(0.7))
-    return arrays(lqr.Problem(dynamics, cost, terminal))
+    return lqr.Problem(dynamics, cost, terminal)
 
 
 def make_policy(time=TIME, seed=1):
     draw = np.random.default_rng(seed)
     gain, offset = 0.3 * draw.normal(size=(time, M, N)), draw.normal(size=(time, M))
-    return arrays(lqr.Policy(gain, offset, 0.1 * np.eye(M) + 0.2 * spread(draw, time, M, M)))
+    return lqr.Policy(gain, offset, 0.1 * np.eye(M) + 0.2 * spread(draw, time, M, M))
 
 
 def first():
     draw = np.random.default_rng(2)
-    return arrays(lqr.Gaussian(draw.normal(size=N), spread(draw, N, N)))
+    return lqr.Gaussian(draw.normal(size=N), spread(draw, N, N))
 
 
 def close(one, other, tolerance=1e-9):
@@ -66,8 +65,8 @@ def close(one, other, tolerance=1e-9):
 @pytest.mark.parametrize("offset", [1.0, 100.0])
 def test_the_solution_is_that_of_the_dense_program_of_all_actions(block, offset):
     problem = make(offset=offset)
-    problem = problem._replace(dynamics=problem.dynamics._replace(noise=jnp.zeros((TIME, N, N))))
-    start = np.asarray(first().mean)
+    problem = problem._replace(dynamics=problem.dynamics._replace(noise=np.zeros((TIME, N, N))))
+    start = first().mean
     # Points are affine in the actions: [z, 1] = map @ [u, 1].
     size = TIME * M
     state = np.concatenate([np.zeros((N, size)), start[:, None]], axis=1)
@@ -75,7 +74,7 @@ def test_the_solution_is_that_of_the_dense_program_of_all_actions(block, offset)
 
     def pay(quadratic, point):
         point = np.concatenate([point, np.eye(size + 1)[-1:]])
-        hessian, slope, constant = map(np.asarray, quadratic)
+        hessian, slope, constant = quadratic
         corner = np.block([[hessian, slope[:, None]], [slope[None], 2 * constant]])
         return point.T @ corner @ point
 
@@ -84,15 +83,14 @@ def test_the_solution_is_that_of_the_dense_program_of_all_actions(block, offset)
         point = np.concatenate([state, action])
         total += pay([each[t] for each in problem.cost], point)
         state = problem.dynamics.state[t] @ state + problem.dynamics.action[t] @ action
-        state = np.array(state)
         state[:, -1] += problem.dynamics.offset[t]
     total += pay(problem.terminal, state)
     actions = -np.linalg.solve(total[:-1, :-1], total[:-1, -1])
     best = (total[-1, -1] + total[-1, :-1] @ actions) / 2
 
     found = solve(problem, block=block)
-    close(lqr.evaluate(jax.tree.map(lambda x: x[0], found.value), jnp.asarray(start)), best)
-    still = lqr.Gaussian(jnp.asarray(start), jnp.zeros((N, N)))
+    close(evaluate(jax.tree.map(lambda x: x[0], found.value), start), best)
+    still = lqr.Gaussian(start, np.zeros((N, N)))
     taken = law(problem.dynamics, found.policy, still, block=block).joint.mean[:, N:]
     close(taken, actions.reshape(TIME, M))
 
@@ -112,10 +110,10 @@ def test_blocks_change_nothing(time):
 def test_values_are_expected_costs_less_what_entropy_is_worth():
     problem, initial, temperature = make(), first(), 0.6
     found = solve(problem, temperature=temperature)
-    paid = lqr.expected_cost(problem, law(problem.dynamics, found.policy, initial))
+    paid = expected_cost(problem, law(problem.dynamics, found.policy, initial))
     value = jax.tree.map(lambda x: x[0], found.value)
-    expected = lqr.evaluate(value, initial.mean) + jnp.trace(value.hessian @ initial.covariance) / 2
-    close(paid - temperature * jnp.sum(lqr.entropy(found.policy)), expected)
+    expected = evaluate(value, initial.mean) + np.trace(value.hessian @ initial.covariance) / 2
+    close(paid - temperature * np.sum(entropy(found.policy)), expected)
     # At no temperature it draws nothing.
     none, zero = solve(problem), solve(problem, temperature=0.0)
     close(none, zero, 1e-12)
@@ -126,14 +124,14 @@ def test_values_are_expected_costs_less_what_entropy_is_worth():
 def test_one_step_with_entropy_is_a_log_integral():
     problem = lqr.Problem(
         lqr.Dynamics(
-            *(jnp.full((1, 1, 1), x) for x in (1.1, 0.7)),
-            jnp.full((1, 1), 0.3),
-            jnp.full((1, 1, 1), 0.2),
+            *(np.full((1, 1, 1), x) for x in (1.1, 0.7)),
+            np.full((1, 1), 0.3),
+            np.full((1, 1, 1), 0.2),
         ),
         lqr.Quadratic(
-            jnp.array([[[1.0, 0.4], [0.4, 0.5]]]), jnp.array([[0.2, -0.3]]), jnp.array([0.1])
+            np.array([[[1.0, 0.4], [0.4, 0.5]]]), np.array([[0.2, -0.3]]), np.array([0.1])
         ),
-        lqr.Quadratic(jnp.eye(1), jnp.array([0.5]), jnp.array(0.2)),
+        lqr.Quadratic(np.eye(1), np.array([0.5]), np.array(0.2)),
     )
     state, temperature = 0.8, 0.35
 
@@ -151,7 +149,7 @@ def test_one_step_with_entropy_is_a_log_integral():
 
     whole, mean, square = (moment(power) for power in range(3))
     found = solve(problem, temperature=temperature)
-    value = lqr.evaluate(jax.tree.map(lambda x: x[0], found.value), jnp.array([state]))
+    value = evaluate(jax.tree.map(lambda x: x[0], found.value), np.array([state]))
     close(value, -temperature * np.log(whole))
     close(found.policy.gain[0, 0, 0] * state + found.policy.offset[0, 0], mean / whole)
     close(found.policy.covariance[0, 0, 0], square / whole - (mean / whole) ** 2)
@@ -160,21 +158,21 @@ def test_one_step_with_entropy_is_a_log_integral():
 def test_the_riccati_equation_by_known_numbers_and_scipy():
     A, B = np.array([[1, 0.1], [0, 1]]), np.array([[0.005], [0.1]])
     hessian = scipy.linalg.block_diag(np.diag([1, 0.1]), [[0.01]])
-    dynamics = arrays(lqr.Dynamics(A, B, np.zeros(2), np.zeros((2, 2))))
-    found = stationary(dynamics, arrays(lqr.Quadratic(hessian, np.zeros(3), np.array(0.0))))
+    dynamics = lqr.Dynamics(A, B, np.zeros(2), np.zeros((2, 2)))
+    found = stationary(dynamics, lqr.Quadratic(hessian, np.zeros(3), np.array(0.0)))
     known = np.array([[6.022540785845, 1.012422836566], [1.012422836566, 0.609114640746]])
     close(found.value.hessian, known, 1e-12)
     close(found.policy.gain, np.array([[-7.612957972736, -4.584934989172]]), 1e-12)
 
     problem = endless()
-    hessian, discount = np.asarray(problem.cost.hessian), 0.9
+    hessian, discount = problem.cost.hessian, 0.9
     for seed in range(3):
-        A = np.sqrt(discount) * (np.asarray(problem.dynamics.state) + 0.3 * seed * np.eye(N))
-        B = np.sqrt(discount) * np.asarray(problem.dynamics.action)
+        A = np.sqrt(discount) * (problem.dynamics.state + 0.3 * seed * np.eye(N))
+        B = np.sqrt(discount) * problem.dynamics.action
         expected = scipy.linalg.solve_discrete_are(
             A, B, hessian[:N, :N], hessian[N:, N:], s=hessian[:N, N:]
         )
-        dynamics = problem.dynamics._replace(state=jnp.asarray(A / np.sqrt(discount)))
+        dynamics = problem.dynamics._replace(state=A / np.sqrt(discount))
         close(stationary(dynamics, problem.cost, discount=discount).value.hessian, expected)
 
 
@@ -189,10 +187,10 @@ def test_a_long_horizon_is_nearly_none(discount):
     problem, temperature, time = endless(), 0.4, 400
     found = stationary(problem.dynamics, problem.cost, discount=discount, temperature=temperature)
     # Costs at the time t count γᵗ; with entropy at a temperature, so would that.
-    repeated = jax.tree.map(lambda x: jnp.broadcast_to(x, (time, *x.shape)), problem)
-    weight = jnp.asarray(discount ** np.arange(time))
+    repeated = jax.tree.map(lambda x: np.broadcast_to(x, (time, *x.shape)), problem)
+    weight = discount ** np.arange(time)
     cost = jax.tree.map(lambda x: x * weight.reshape(-1, *[1] * (x.ndim - 1)), repeated.cost)
-    nothing = jax.tree.map(jnp.zeros_like, problem.terminal)
+    nothing = jax.tree.map(np.zeros_like, problem.terminal)
     long = solve(repeated._replace(cost=cost, terminal=nothing))
     close(jax.tree.map(lambda x: x[0], long.policy)[:2], found.policy[:2])
     close((long.value.hessian[0], long.value.gradient[0]), found.value[:2])
@@ -203,7 +201,7 @@ def test_a_long_horizon_is_nearly_none(discount):
         close(plain.value.constant, 0.0)
     close(plain.rate, per_step)
     close(plain.value.constant * (1 - discount), per_step * float(discount < 1))
-    close(found.rate - plain.rate, -temperature * (lqr.entropy(found.policy) - M / 2))
+    close(found.rate - plain.rate, -temperature * (entropy(found.policy) - M / 2))
 
 
 def slope(function, step=3e-4):
@@ -221,11 +219,11 @@ def weighed(tree):
 def direction(tree, seed=3):
     """A change that keeps what is symmetric symmetric."""
     draw = np.random.default_rng(seed)
-    drawn = jax.tree.map(lambda x: jnp.asarray(draw.normal(size=x.shape)), tree)
+    drawn = jax.tree.map(lambda x: np.asarray(draw.normal(size=x.shape)), tree)
 
     def both(quadratic):
         hessian = quadratic.hessian
-        return quadratic._replace(hessian=(hessian + jnp.swapaxes(hessian, -1, -2)) / 2)
+        return quadratic._replace(hessian=(hessian + np.swapaxes(hessian, -1, -2)) / 2)
 
     return drawn._replace(cost=both(drawn.cost), terminal=both(drawn.terminal))
 
@@ -233,10 +231,10 @@ def direction(tree, seed=3):
 def differs(score, problem):
     """The derivative of a score along a direction, and by finite differences."""
     change = direction(problem)
-    along = jax.jit(lambda x: score(jax.tree.map(lambda p, d: p + x * d, problem, change)))
-    slopes = jax.jit(jax.grad(score))(problem)
+    along = compiled(lambda x: score(jax.tree.map(lambda p, d: p + x * d, problem, change)))
+    slopes = compiled(jax.grad(score))(problem)
     pairs = zip(jax.tree.leaves(slopes), jax.tree.leaves(change), strict=True)
-    close(sum(jnp.vdot(one, two) for one, two in pairs), slope(along), 1e-8)
+    close(sum(np.vdot(one, two) for one, two in pairs), slope(along), 1e-8)
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -259,16 +257,16 @@ def test_gradients_without_an_end_are_those_of_finite_differences():
 @pytest.mark.parametrize("block", BLOCKS)
 def test_a_batch_is_a_loop(block):
     problems = [make(seed=seed) for seed in range(3)]
-    stacked = jax.tree.map(lambda *x: jnp.stack(x), *problems)
-    batch = jax.jit(jax.vmap(lambda problem: lqr.solve(problem, temperature=0.5, block=block)))
+    stacked = jax.tree.map(lambda *x: np.stack(x), *problems)
+    batch = compiled(jax.vmap(lambda problem: lqr.solve(problem, temperature=0.5, block=block)))
     loop = [solve(problem, temperature=0.5, block=block) for problem in problems]
-    close(batch(stacked), jax.tree.map(lambda *x: jnp.stack(x), *loop), 1e-12)
+    close(batch(stacked), jax.tree.map(lambda *x: np.stack(x), *loop), 1e-12)
 
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_single_precision_keeps_four_digits(block):
     problem = make()
-    less, still = jax.tree.map(lambda x: x.astype(jnp.float32), (problem, endless()))
+    less, still = jax.tree.map(lambda x: x.astype(np.float32), (problem, endless()))
     found = solve(less, temperature=0.5, block=block)
     close(found, solve(problem, temperature=0.5), 1e-4)
     close(stationary(*still[:2]), stationary(*endless()[:2]), 1e-4)
@@ -279,16 +277,16 @@ def test_what_is_wrong_is_named():
     problem, policy, initial = make(2), make_policy(2), first()
     dynamics, cost = problem.dynamics, problem.cost
     with pytest.raises(ValueError, match="block is 0; allowed: None, or a whole number"):
-        lqr.solve(problem, block=0)
+        solve(problem, block=0)
     with pytest.raises(ValueError, match=r"dynamics.action has shape \(3, 2\); allowed: \(time,"):
-        lqr.solve(problem._replace(dynamics=jax.tree.map(lambda x: x[0], dynamics)))
+        solve(problem._replace(dynamics=jax.tree.map(lambda x: x[0], dynamics)))
     with pytest.raises(ValueError, match=r"dynamics.offset has shape \(2, 2\); allowed: \(2, 3\)"):
-        lqr.law(dynamics._replace(offset=jnp.ones((2, 2))), policy, initial)
+        law(dynamics._replace(offset=np.ones((2, 2))), policy, initial)
     with pytest.raises(ValueError, match=r"cost.gradient has shape \(2, 3\); allowed: \(2, 5\)"):
-        lqr.solve(problem._replace(cost=cost._replace(gradient=jnp.ones((2, 3)))))
+        solve(problem._replace(cost=cost._replace(gradient=np.ones((2, 3)))))
     with pytest.raises(ValueError, match=r"policy.gain has shape \(2, 3, 3\)"):
-        lqr.law(dynamics, policy._replace(gain=jnp.ones((2, 3, 3))), initial)
+        law(dynamics, policy._replace(gain=np.ones((2, 3, 3))), initial)
     with pytest.raises(ValueError, match=r"initial.mean has shape \(2,\); allowed: \(3,\)"):
-        lqr.law(dynamics, policy, initial._replace(mean=jnp.ones(2)))
+        law(dynamics, policy, initial._replace(mean=np.ones(2)))
     with pytest.raises(ValueError, match=r"discount is 1\.5; allowed: above 0"):
-        lqr.stationary(*endless()[:2], discount=1.5)
+        lqr.stationary(*jax.device_put(endless()[:2]), discount=1.5)

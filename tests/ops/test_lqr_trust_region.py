@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.optimize
+from compiled import compiled
 
 from rlsuite.ops import lqr
 
-law = jax.jit(lqr.law)
-lqg = jax.jit(lqr.lqg, static_argnames="observed_first")
+law, solve, expected_cost, divergence = map(
+    compiled, (lqr.law, lqr.solve, lqr.expected_cost, lqr.divergence)
+)
+lqg = compiled(lqr.lqg, static_argnames="observed_first")
 # With a temperature always given, there is one program for all of them.
 constrained = functools.partial(
-    jax.jit(lqr.constrained, static_argnames="multipliers"), temperature=0.0
+    compiled(lqr.constrained, static_argnames="multipliers"), temperature=0.0
 )
 
 TIME, N, M = 10, 3, 2
@@ -24,10 +27,6 @@ TIME, N, M = 10, 3, 2
 def spread(draw, *shape):
     root = draw.normal(size=shape)
     return root @ np.swapaxes(root, -1, -2)
-
-
-def arrays(tree):
-    return jax.tree.map(jnp.asarray, tree)
 
 
 def make(time=TIME, seed=0):
@@ -46,18 +45,18 @@ def make(time=TIME, seed=0):
         draw.normal(size=time),
     )
     terminal = lqr.Quadratic(np.eye(N) + spread(draw, N, N), draw.normal(size=N), np.array(0.7))
-    return arrays(lqr.Problem(dynamics, cost, terminal))
+    return lqr.Problem(dynamics, cost, terminal)
 
 
 def make_policy(time=TIME, seed=1):
     draw = np.random.default_rng(seed)
     gain, offset = 0.3 * draw.normal(size=(time, M, N)), draw.normal(size=(time, M))
-    return arrays(lqr.Policy(gain, offset, 0.1 * np.eye(M) + 0.2 * spread(draw, time, M, M)))
+    return lqr.Policy(gain, offset, 0.1 * np.eye(M) + 0.2 * spread(draw, time, M, M))
 
 
 def first():
     draw = np.random.default_rng(2)
-    return arrays(lqr.Gaussian(draw.normal(size=N), spread(draw, N, N)))
+    return lqr.Gaussian(draw.normal(size=N), spread(draw, N, N))
 
 
 def close(one, other, tolerance=1e-9):
@@ -111,30 +110,30 @@ def test_noisy_observations_by_known_numbers():
     A, B, Q = pair([[1, 0.1], [0, 1]]), pair([[0.005], [0.1]]), pair(np.diag([1, 0.1]))
 
     def repeat(array):
-        return jnp.asarray(np.broadcast_to(array, (50, *np.shape(array))))
+        return np.broadcast_to(array, (50, *np.shape(array)))
 
     hessian = 2 * scipy.linalg.block_diag(Q, 0.01 * np.eye(2))
     problem = lqr.Problem(
         lqr.Dynamics(*map(repeat, (A, B, np.zeros(4), 1e-3 * np.eye(4)))),
         lqr.Quadratic(*map(repeat, (hessian, np.zeros(6), 0.0))),
-        arrays(lqr.Quadratic(2 * Q, np.zeros(4), np.array(0.0))),
+        lqr.Quadratic(2 * Q, np.zeros(4), np.array(0.0)),
     )
     position = np.eye(4)[[0, 2]]
     seen = lqr.Observation(*map(repeat, (position, np.zeros(2), 0.01 * np.eye(2))))
-    initial = lqr.Gaussian(jnp.array([1.5, 0.0, -1.5, 0.0]), 0.01 * jnp.eye(4))
+    initial = lqr.Gaussian(np.array([1.5, 0.0, -1.5, 0.0]), 0.01 * np.eye(4))
     found = lqg(problem, seen, initial)
     close(found.cost, 28.8479203100, 1e-11)
     for policy, cost in (
         (found.policy, 27.8573281562),
-        (jax.tree.map(jnp.zeros_like, found.policy), 252.4245),
+        (jax.tree.map(np.zeros_like, found.policy), 252.4245),
     ):
-        close(lqr.expected_cost(problem, law(problem.dynamics, policy, initial)), cost, 1e-11)
+        close(expected_cost(problem, law(problem.dynamics, policy, initial)), cost, 1e-11)
 
 
 def observed(time):
     draw = np.random.default_rng(6)
     offset, noise = draw.normal(size=(time, M)), spread(draw, time, M, M)
-    return arrays(lqr.Observation(draw.normal(size=(time, M, N)), offset, noise))
+    return lqr.Observation(draw.normal(size=(time, M, N)), offset, noise)
 
 
 @pytest.mark.parametrize("early", [True, False])
@@ -158,10 +157,10 @@ def test_laws_of_a_controller_are_marginals_and_no_other_gain_is_better(early):
     close(found.trajectory.joint, jax.tree.map(lambda *x: np.stack(x), *expected), 1e-12)
     close(found.trajectory.last, Linear.law(state), 1e-12)
 
-    def cost(policy):
-        return lqr.lqg(problem, seen, initial, policy=policy, observed_first=early).cost
+    def cost(policy, *given):
+        return lqr.lqg(*given, policy=policy, observed_first=early).cost
 
-    slopes = jax.jit(jax.grad(cost))(lqr.solve(problem).policy)
+    slopes = compiled(jax.grad(cost))(solve(problem).policy, problem, seen, initial)
     close(slopes[:2], jax.tree.map(np.zeros_like, slopes[:2]), 1e-11)
 
 
@@ -169,13 +168,13 @@ def walk():
     """The scalar problem of the known numbers, its old policy and its first law."""
 
     def repeat(*rows):
-        return jnp.broadcast_to(jnp.array(rows), (3, *np.shape(rows)))
+        return np.broadcast_to(np.array(rows), (3, *np.shape(rows)))
 
     dynamics = lqr.Dynamics(repeat([1.1]), repeat([0.7]), repeat(0.0), repeat([0.05]))
-    cost = lqr.Quadratic(repeat([1.0, 0.0], [0.0, 0.1]), repeat(0.3, 0.0), jnp.zeros(3))
-    terminal = lqr.Quadratic(jnp.zeros((1, 1)), jnp.zeros(1), jnp.array(0.0))
+    cost = lqr.Quadratic(repeat([1.0, 0.0], [0.0, 0.1]), repeat(0.3, 0.0), np.zeros(3))
+    terminal = lqr.Quadratic(np.zeros((1, 1)), np.zeros(1), np.array(0.0))
     old = lqr.Policy(repeat([-0.2]), repeat(0.1), repeat([0.25]))
-    return lqr.Problem(dynamics, cost, terminal), old, lqr.Gaussian(jnp.ones(1), 0.2 * jnp.eye(1))
+    return lqr.Problem(dynamics, cost, terminal), old, lqr.Gaussian(np.ones(1), 0.2 * np.eye(1))
 
 
 @pytest.mark.parametrize(
@@ -186,13 +185,13 @@ def test_the_bound_by_known_numbers(bound, multiplier, cost):
     found = constrained(*walk(), bound)
     close((found.multiplier, found.cost), (multiplier, cost), 1e-10)
     close(found.divergence, bound, 1e-11)
-    less = constrained(*jax.tree.map(lambda x: x.astype(jnp.float32), walk()), bound)
+    less = constrained(*jax.tree.map(lambda x: x.astype(np.float32), walk()), bound)
     assert less.cost.dtype == jnp.float32
     close((less.multiplier, less.cost), (multiplier, cost), 1e-4)
 
 
 def test_no_other_policy_within_the_bound_is_better():
-    problem, old, initial = walk()
+    problem, old, initial = jax.device_put(walk())
     bound = 0.5
 
     def policy(numbers):
@@ -207,7 +206,7 @@ def test_no_other_policy_within_the_bound_is_better():
         return bound - jnp.sum(lqr.divergence(policy(numbers), old, laws))
 
     start = np.concatenate([old.gain.ravel(), old.offset.ravel(), np.log(old.covariance).ravel()])
-    cost, slope, slack, slack_slope = map(jax.jit, (cost, jax.grad(cost), slack, jax.grad(slack)))
+    cost, slope, slack, slack_slope = map(compiled, (cost, jax.grad(cost), slack, jax.grad(slack)))
     best = scipy.optimize.minimize(
         cost,
         start,
@@ -218,7 +217,7 @@ def test_no_other_policy_within_the_bound_is_better():
     )
     found = constrained(problem, old, initial, bound)
     close(found.cost, best.fun, 1e-9)
-    close(jax.tree.leaves(found.policy), jax.tree.leaves(policy(best.x)), 1e-5)
+    close(jax.tree.leaves(found.policy), jax.tree.leaves(compiled(policy)(best.x)), 1e-5)
 
 
 def test_divergences_are_those_of_whole_trajectories():
@@ -241,8 +240,8 @@ def test_divergences_are_those_of_whole_trajectories():
     expected += shift @ np.linalg.solve(two.covariance, shift)
     expected += np.linalg.slogdet(two.covariance)[1] - np.linalg.slogdet(one.covariance)[1]
     laws = law(problem.dynamics, new, initial)
-    close(jnp.sum(lqr.divergence(new, old, laws)), expected / 2)
-    assert not np.any(np.abs(lqr.divergence(new, new, laws)) > 1e-12)
+    close(np.sum(divergence(new, old, laws)), expected / 2)
+    assert not np.any(np.abs(divergence(new, new, laws)) > 1e-12)
 
 
 @pytest.mark.parametrize("block", [None, 4])
@@ -250,14 +249,14 @@ def test_a_batch_is_a_loop_with_a_multiplier_each(block):
     """The costs of the last one are concave: without a multiplier there is no best policy."""
     problems = [make(seed=seed) for seed in range(3)]
     concave = problems[-1].cost
-    concave = concave._replace(hessian=concave.hessian - 1.5 * jnp.eye(N + M))
+    concave = concave._replace(hessian=concave.hessian - 1.5 * np.eye(N + M))
     problems[-1] = problems[-1]._replace(cost=concave)
-    stacked = jax.tree.map(lambda *x: jnp.stack(x), *problems)
-    bounds = jnp.array([0.3, 2.0, 0.05])
-    old, initial = make_policy(), first()
+    stacked = jax.tree.map(lambda *x: np.stack(x), *problems)
+    bounds = np.array([0.3, 2.0, 0.05])
+    old, initial = jax.device_put((make_policy(), first()))
     if block is not None:  # In blocks, the costs have to be convex.
         stacked, bounds = jax.tree.map(lambda x: x[:2], (stacked, bounds))
-    batch = jax.jit(
+    batch = compiled(
         jax.vmap(lambda problem, bound: lqr.constrained(problem, old, initial, bound, block=block))
     )(stacked, bounds)
     close(batch.divergence, bounds, 1e-10)
@@ -272,10 +271,10 @@ def test_a_slack_bound_has_no_multiplier():
     problem, old, initial = walk()
     temperature = 0.3
     found = constrained(problem, old, initial, 100.0, temperature=temperature)
-    free = lqr.solve(problem, temperature=temperature).policy
+    free = solve(problem, temperature=temperature).policy
     assert found.multiplier == 0
     close(found.policy, free, 1e-12)
-    close(found.cost, lqr.expected_cost(problem, law(problem.dynamics, free, initial)), 1e-12)
+    close(found.cost, expected_cost(problem, law(problem.dynamics, free, initial)), 1e-12)
     assert constrained(problem, old, initial, 1.0, temperature=temperature).multiplier > 0
     # Without entropy, the least multiplier takes the place of zero.
     loose = constrained(problem, old, initial, 100.0)
@@ -291,13 +290,13 @@ def test_where_no_multiplier_is_enough_the_old_policy_stays():
 
 
 def test_what_is_wrong_is_named():
-    problem, old, initial = walk()
+    problem, old, initial = jax.device_put(walk())
     with pytest.raises(ValueError, match=r"bound is 0\.0; allowed: above 0"):
         lqr.constrained(problem, old, initial, 0.0)
     with pytest.raises(ValueError, match=r"multipliers is \(1\.0, 0\.5\); allowed: two rising"):
         lqr.constrained(problem, old, initial, 1.0, multipliers=(1.0, 0.5))
     with pytest.raises(ValueError, match=r"old.gain has shape \(10, 2, 3\); allowed: \(3, 1, 1\)"):
-        lqr.constrained(problem, make_policy(), initial, 1.0)
+        constrained(problem, make_policy(), initial, 1.0)
     problem, initial = make(2), first()
     with pytest.raises(ValueError, match=r"observation.state has shape \(4, 2, 3\)"):
-        lqr.lqg(problem, observed(2)._replace(state=observed(4).state), initial)
+        lqg(problem, observed(2)._replace(state=observed(4).state), initial)
