@@ -181,5 +181,11 @@ def bandits(arms: Arms, horizon: int) -> Bandits:
         ValueError: If the horizon is below 1, or there are too many states.
     """
     states = lattice(arms.num_arms, horizon)
-    solution = jax.jit(solve)(arms, states)
-    return Bandits(bandit(arms, horizon), states, solution.losses, solution.values[0, 0])
+    return Bandits(bandit(arms, horizon), states, *_exact(arms, states))
+
+
+@jax.jit
+def _exact(arms: Arms, states: Lattice) -> tuple[Float[Array, "time state arm"], Float[Array, ""]]:
+    """What pulls lose, and what the best policy earns."""
+    solution = solve(arms, states)
+    return solution.losses, solution.values[0, 0]

@@ -104,13 +104,15 @@ def join(episodes: Sequence[Episode]) -> Episodes:
         raise ValueError("episodes is empty; allowed: at least one")
     for number, episode in enumerate(episodes):
         _check(number, episode, episodes[0])
-    lengths = np.asarray([len(episode.rewards) for episode in episodes])
-    ends = np.cumsum(lengths)
+    lengths = np.asarray([len(episode.rewards) for episode in episodes], np.int32)
+    ends = np.cumsum(lengths, dtype=np.int32)
     terminals = np.zeros(ends[-1], bool)
     terminals[ends - 1] = [episode.terminal for episode in episodes]
 
+    labels = np.asarray([episode.labels for episode in episodes], np.float32)
+
     def flat(parts: list[np.ndarray]) -> Array:
-        return jnp.asarray(np.concatenate(parts), jnp.float32)
+        return jnp.asarray(np.concatenate(parts, dtype=np.float32), jnp.float32)
 
     return Episodes(
         observations=flat([episode.observations[:-1] for episode in episodes]),
@@ -121,9 +123,7 @@ def join(episodes: Sequence[Episode]) -> Episodes:
         ends=jnp.asarray(np.repeat(ends, lengths), jnp.int32),
         starts=jnp.asarray(ends - lengths, jnp.int32),
         lengths=jnp.asarray(lengths, jnp.int32),
-        labels=jnp.asarray(
-            np.reshape([episode.labels for episode in episodes], (len(episodes), -1)), jnp.float32
-        ),
+        labels=jnp.asarray(labels.reshape(len(episodes), -1), jnp.float32),
     )
 
 

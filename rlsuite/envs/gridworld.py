@@ -16,7 +16,7 @@ reward is collected at every step spent there.
 """
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -218,24 +218,29 @@ def gridworld(
     is_wall = layout.obstacle if obstacles == "walls" else np.zeros_like(layout.obstacle)
     batch, states = layout.goal.shape[:-2], layout.rows * layout.columns
 
-    def per_state(cells: np.ndarray | Array) -> Array:
-        return jnp.asarray(cells).reshape(*batch, states)
+    def per_state(cells: np.ndarray) -> np.ndarray:
+        return cells.reshape(*batch, states)
 
     def scalar(value: float | Array) -> Array:
         return jnp.broadcast_to(jnp.asarray(value, dtype=float), batch)
 
     at_obstacle = 0.0 if obstacles == "walls" else obstacle_reward
-    reward = jnp.where(layout.obstacle, at_obstacle, step_reward)
-    free = ~layout.obstacle
+    goal, obstacle, free = map(per_state, (layout.goal, layout.obstacle, ~layout.obstacle))
     return tabular.MDP(
         transition=tabular.Gather(
             next_states=jnp.asarray(neighbours(is_wall, stay=stay)), slip=scalar(slip)
         ),
-        reward=per_state(jnp.where(layout.goal, goal_reward, reward).astype(float)),
-        initial=per_state(jnp.asarray(free / free.sum((-2, -1), keepdims=True), dtype=float)),
+        reward=_rewards(goal, obstacle, goal_reward, at_obstacle, step_reward),
+        initial=jnp.asarray(free / free.sum(-1, keepdims=True), dtype=float),
         discount=scalar(discount),
-        terminal=per_state(layout.goal) if absorbing else None,
+        terminal=jnp.asarray(goal) if absorbing else None,
     )
+
+
+@jax.jit
+def _rewards(goal: Any, obstacle: Any, at_goal: Any, at_obstacle: Any, elsewhere: Any) -> Array:
+    """The rewards of states."""
+    return jnp.where(goal, at_goal, jnp.where(obstacle, at_obstacle, elsewhere)).astype(float)
 
 
 def check_probability(name: str, value: float | Array, *, closed: bool) -> None:

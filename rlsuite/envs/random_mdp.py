@@ -66,6 +66,6 @@ def random_mdp(
     return tabular.MDP(
         transition=tabular.Dense(jnp.asarray(probabilities, dtype=float)),
         reward=jnp.asarray(generator.standard_normal(shape), dtype=float),
-        initial=jnp.full(num_states, 1.0 / num_states),
+        initial=jnp.asarray(np.full(num_states, 1.0 / num_states), dtype=float),
         discount=jnp.asarray(discount, dtype=float),
     )

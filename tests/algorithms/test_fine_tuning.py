@@ -24,6 +24,9 @@ WARM = dataclasses.replace(
 )  # fmt: skip
 
 
+put, surprised = jax.jit(online.put), jax.jit(online.surprised, static_argnums=0)
+
+
 def recorded():
     one = Episode(np.arange(8.0).reshape(4, 2), np.ones((3, 1)), np.arange(3.0), labels=[1.0])
     return join([one, one])
@@ -31,11 +34,19 @@ def recorded():
 
 def walked(offset=0.0):
     """Two episodes of at most four steps; the second ends for good after two."""
-    states = offset + 100.0 + jnp.arange(20.0).reshape(2, 5, 2)
-    real = jnp.asarray([[True] * 4, [True, True, False, False]])
-    terminal = jnp.zeros((2, 4), bool).at[1, 1].set(True)
-    rewards = jnp.where(real, jnp.arange(8.0).reshape(2, 4), 0.0)
-    return dd.Walk(states, jnp.full((2, 4, 1), 0.5), rewards, real, terminal)
+    states = offset + 100.0 + np.arange(20.0).reshape(2, 5, 2)
+    real = np.asarray([[True] * 4, [True, True, False, False]])
+    terminal = np.zeros((2, 4), bool)
+    terminal[1, 1] = True
+    rewards = np.where(real, np.arange(8.0).reshape(2, 4), 0.0)
+    states, actions, rewards = map(np.float32, (states, np.full((2, 4, 1), 0.5), rewards))
+    return jax.tree.map(jnp.asarray, dd.Walk(states, actions, rewards, real, terminal))
+
+
+@functools.cache
+def roomy():
+    """What was recorded, with room for four episodes of four steps."""
+    return jax.jit(online.with_room, static_argnums=(1, 2))(recorded(), 4, 4)
 
 
 def parts(episodes):
@@ -47,47 +58,50 @@ def parts(episodes):
 
 def test_what_was_walked_lies_beside_what_was_recorded_and_replaces_the_oldest():
     first = recorded()
-    roomy = online.with_room(first, 4, 4)
-    assert len(parts(roomy)) == 2
-    once = online.put(roomy, walked(), jnp.asarray(2), first)
-    twice = online.put(once, walked(50.0), jnp.asarray(0), first)
-    again = online.put(twice, walked(7.0), jnp.asarray(2), first)
+    assert len(parts(roomy())) == 2
+    once = put(roomy(), walked(), jnp.asarray(2), first)
+    twice = put(once, walked(50.0), jnp.asarray(0), first)
+    again = put(twice, walked(7.0), jnp.asarray(2), first)
     assert [len(one.rewards) for one in parts(once)] == [3, 3, 4, 2]
     found = parts(again)
     assert [len(one.rewards) for one in found] == [3, 3, 4, 2, 4, 2]
     for one, other in zip(found[:2], split(first), strict=True):
         jax.tree.map(np.testing.assert_array_equal, one, other)
     for number, walk in ((2, walked(50.0)), (4, walked(7.0))):
-        np.testing.assert_array_equal(found[number].observations, walk.observations[0])
-        np.testing.assert_array_equal(found[number].rewards, walk.rewards[0])
-        np.testing.assert_array_equal(found[number + 1].observations, walk.observations[1, :3])
+        observations, rewards = np.asarray(walk.observations), np.asarray(walk.rewards)
+        np.testing.assert_array_equal(found[number].observations, observations[0])
+        np.testing.assert_array_equal(found[number].rewards, rewards[0])
+        np.testing.assert_array_equal(found[number + 1].observations, observations[1, :3])
     assert [one.terminal for one in found] == [False, False, False, True, False, True]
     # The last state is repeated, and nothing of the next episode is seen.
     np.testing.assert_array_equal(
-        segment(again, jnp.asarray(6 + 4), 4).states,
+        jax.jit(segment, static_argnums=2)(again, jnp.asarray(6 + 4), 4).states,
         np.asarray(walked(50.0).observations[1])[[0, 1, 2, 2]],
     )
 
 
 def test_no_segment_begins_where_nothing_was_walked():
     first = recorded()
-    episodes = online.put(online.with_room(first, 4, 4), walked(), jnp.asarray(0), first)
+    episodes = put(roomy(), walked(), jnp.asarray(0), first)
     config = dataclasses.replace(CONFIG, horizon=3, overhang=0)
-    computed = training.statistics(config, episodes, normalizer=Gaussian.fit(first.observations))
+    scale = jax.jit(Gaussian.fit)(first.observations)
+    computed = jax.jit(training.statistics, static_argnums=0)(config, episodes, normalizer=scale)
     begins = np.diff(np.asarray(computed.counts), prepend=0)
     # Three states are two steps: two segments of three steps, three of four, one of two.
     assert np.flatnonzero(begins).tolist() == [0, 1, 3, 4, 6, 7, 8, 10]
-    np.testing.assert_allclose(computed.normalizer.mean, first.observations.mean(axis=0))
+    np.testing.assert_allclose(
+        computed.normalizer.mean, np.asarray(first.observations).mean(axis=0)
+    )
 
 
 def test_surprise_is_added_to_what_was_earned():
     first = recorded()
-    episodes = online.put(online.with_room(first, 4, 4), walked(), jnp.asarray(0), first)
+    episodes = put(roomy(), walked(), jnp.asarray(0), first)
     config = dd.FineTuning(references=3, neighbour=1, episodes=2, capacity=4)
-    scale = Gaussian.fit(first.observations)
-    add = functools.partial(online.surprised, config, episodes, scale)
+    scale = jax.jit(Gaussian.fit)(first.observations)
+    add = functools.partial(surprised, config, episodes, scale)
     np.testing.assert_array_equal(add(jnp.asarray(0.0), KEY).rewards, episodes.rewards)
-    extra = np.asarray(add(jnp.asarray(2.0), KEY).rewards - episodes.rewards)
+    extra = np.asarray(add(jnp.asarray(2.0), KEY).rewards) - np.asarray(episodes.rewards)
     real = np.asarray(episodes.ends) > np.arange(episodes.num_steps)
     assert np.all(extra[~real] == 0)
     states = np.asarray(scale.normalize(episodes.next_observations))[real]
@@ -127,7 +141,7 @@ def test_what_was_never_shown_is_found():
     multipliers = 0.1 * np.exp(0.1 * np.cumsum(short))
     np.testing.assert_allclose(result.metrics.multiplier, multipliers, rtol=1e-3)
     assert int(result.state.walked) == 50 * 16
-    assert np.all(result.state.episodes.lengths > 0)
+    assert np.all(np.asarray(result.state.episodes.lengths) > 0)
 
 
 def test_what_is_refused():

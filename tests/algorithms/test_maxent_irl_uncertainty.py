@@ -161,7 +161,7 @@ def test_deep_rewards_have_errors_too():
     expert = irl.from_expert(mdp, temperature=1.0)._replace(number=jnp.asarray(100.0))
     problem = irl.build_problem(mdp, features, expert)
     network = mlp((4,))
-    params = network.init(KEY, features)
+    params = jax.jit(network.init)(KEY, features)
     found = irl.uncertainty(problem, PRECISE, params, reward=network)
     assert jax.tree.structure(found.params) == jax.tree.structure(params)
     assert np.all(np.isfinite(found.rewards))

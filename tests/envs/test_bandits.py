@@ -16,7 +16,7 @@ ARMS = {
     "uniform": UniformArms(2),
     "three": BetaArms(np.ones(3, np.float32), np.full(3, 2.0, np.float32)),
     "opposed": FiniteArms.opposed(),
-    "normal": NormalArms(jnp.zeros(2), jnp.ones(2), 0.5),
+    "normal": NormalArms(np.zeros(2, np.float32), np.ones(2, np.float32), 0.5),
 }
 
 
@@ -85,15 +85,21 @@ def test_gymnax_walks_too(name):
 def test_predictions_are_paid_by_their_log_density(model):
     problem = Prediction(model, 4)
     world = prediction.control(problem)
-    state, seen = world.reset(KEY)
-    x = np.asarray(state.inner.x)
+    state, seen = jax.jit(world.reset)(KEY)
     np.testing.assert_array_equal(seen.observation, 0.0)
-    heads = problem.best(jnp.asarray(x))
-    inputs = problem.inputs(jnp.asarray(x))
-    for t in range(4):
-        np.testing.assert_allclose(seen.observation, inputs[t], rtol=1e-6)
-        state, seen = world.step(KEY, state, world.actions.encode(heads[t]))
-        expected = model.family.log_density(heads[t], jnp.asarray(x[t]))
+
+    @jax.jit
+    def by_hand(x):
+        heads = problem.best(x)
+        return heads, problem.inputs(x), model.family.log_density(heads, x)
+
+    @jax.jit
+    def step(state, head):
+        return world.step(KEY, state, world.actions.encode(head))
+
+    for head, code, expected in zip(*map(np.asarray, by_hand(state.inner.x)), strict=True):
+        np.testing.assert_allclose(seen.observation, code, rtol=1e-6)
+        state, seen = step(state, head)
         np.testing.assert_allclose(seen.reward, expected, rtol=1e-4, atol=1e-5)
     assert bool(seen.is_terminal)
 

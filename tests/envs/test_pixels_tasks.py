@@ -28,7 +28,7 @@ EXPAND = jax.jit(
 def starts(problem):
     """(true states, goals) of 2000 first steps."""
     state = BEGIN(problem.environment, KEYS, problem.params)
-    return np.asarray(state.states[:, -1]), np.asarray(state.goal)
+    return np.asarray(state.states)[:, -1], np.asarray(state.goal)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
@@ -126,16 +126,14 @@ def test_the_car_drives_as_it_should():
     x, a = np.asarray([0.2, -0.4, 0.7, 0.5, 0.3]), np.asarray([0.5, -0.25])
     rates = [0.5 * np.cos(0.7), 0.5 * np.sin(0.7), 0.5 * np.tan(0.3), 1.0, -0.5]
     np.testing.assert_allclose(move(x, a), x + 0.1 * np.asarray(rates), atol=1e-6)
-    edge = move(np.asarray([2.29, -2.29, -np.pi / 4, 1.0, 0.78]), np.ones(2))
-    np.testing.assert_allclose(
-        edge[jnp.asarray([0, 1, 3, 4])], [2.3, -2.3, 1.0, np.pi / 4], rtol=1e-6
-    )
+    edge = np.asarray(move(np.asarray([2.29, -2.29, -np.pi / 4, 1.0, 0.78]), np.ones(2)))
+    np.testing.assert_allclose(edge[[0, 1, 3, 4]], [2.3, -2.3, 1.0, np.pi / 4], rtol=1e-6)
     x, goal = starts(problem)
     np.testing.assert_allclose(x.mean(axis=0), [1.5, -1.5, np.pi / 2, 0, 0], atol=0.01)
     np.testing.assert_allclose(x.std(axis=0), [0.1, 0.1, 0.1, 0, 0], atol=0.01)
     np.testing.assert_array_equal(goal, np.tile([-2.0, 2.0], (2000, 1)))
-    price = problem.environment.cost(
-        jnp.zeros(5), jnp.ones(2), jnp.asarray([3.0, 4.0]), problem.params
+    price = jax.jit(problem.environment.cost)(
+        np.zeros(5), np.ones(2), np.asarray([3.0, 4.0]), problem.params
     )
     np.testing.assert_allclose(price, 25 + 0.5e-8 * 8, rtol=1e-6)
 
@@ -173,9 +171,13 @@ def test_poles_start_where_pc3s_do(problem, low, high):
 def test_the_pendulum_is_the_sources_and_can_be_swung_up():
     problem = pixels.pixel_pendulum("swing-up")
     environment, params = problem.environment, problem.params
-    x = jnp.asarray([2.0, 0.0])
+
+    @jax.jit
+    def accelerations(angles, speeds, forces):
+        return environment.chain(params).accelerations(angles, speeds, forces)
+
     exact = (0.1 * 9.81 * 0.5 * np.sin(2.0) + 0.65 * 0.5) / (0.1 * 0.5**2 / 3)
-    found = environment.chain(params).accelerations(x[:1], x[1:], jnp.asarray([0.65 * 0.5]))
+    found = accelerations(*map(np.asarray, ([2.0], [0.0], [0.65 * 0.5])))
     np.testing.assert_allclose(found[0], exact, rtol=1e-5)
     # As hard as can be, it is as fast as may be.
     states, _, _ = roll(problem, linear, np.asarray([[10.0, 10.0]]))
@@ -214,10 +216,10 @@ def test_the_robot_stays_off_obstacles_and_walls():
     assert apart.min() > 1.5
     assert states.min() >= 1.5
     assert states.max() <= 38.5
-    params, move = problem.params, problem.environment.advance
-    stay = move(jnp.asarray([17.5, 5.5]), jnp.asarray([1.0, 0.0]), params)
+    params, move = problem.params, jax.jit(problem.environment.advance)
+    stay = move(np.float32([17.5, 5.5]), np.float32([1.0, 0.0]), params)
     np.testing.assert_array_equal(stay, [17.5, 5.5])
-    np.testing.assert_allclose(move(stay, jnp.asarray([-0.5, 0.1]), params), [16.0, 5.8], rtol=1e-6)
+    np.testing.assert_allclose(move(stay, np.float32([-0.5, 0.1]), params), [16.0, 5.8], rtol=1e-6)
     x, goals = starts(problem)
     assert 2.99 < x.min() < 3.1 < 6.9 < x.max() < 7.01
     rows, counts = np.unique(goals, axis=0, return_counts=True)
@@ -233,8 +235,9 @@ def test_the_reacher_reaches():
     assert 0.0049 < np.abs(x[:, 2:]).max() <= 0.005
     distance = np.linalg.norm(goal, axis=1)
     assert 0.02 < distance.min() < distance.max() < 0.21
-    np.testing.assert_allclose(environment.tip(jnp.asarray(x[0]), params), [0.21, 0], atol=1e-6)
-    price = environment.cost(jnp.asarray(x[0]), jnp.asarray([0.1, 0.2]), jnp.zeros(2), params)
+    tip, cost = jax.jit(environment.tip), jax.jit(environment.cost)
+    np.testing.assert_allclose(tip(x[0], params), [0.21, 0], atol=1e-6)
+    price = cost(x[0], np.asarray([0.1, 0.2]), np.zeros(2), params)
     np.testing.assert_allclose(price, np.hypot(0.21, 0.01) - 0.01 + 0.05, rtol=1e-5)
 
     def policy(x, goal, _):
@@ -257,18 +260,24 @@ def towards(x, goal, lift):
     return inverse @ (3 * (goal + above * jnp.asarray([0.0, 1.0]) - middle)) / 0.8
 
 
+@jax.jit
+def held(x):
+    """Where the block is in each of many states."""
+    return jnp.vectorize(arm_stacking.held, signature="(n)->(m)")(x)
+
+
 @pytest.mark.parametrize("start", arm_stacking.STARTS)
 def test_stacking_is_harder_from_beside(start):
     problem = pixels.pixel_arm_stacking(start)
     x, _ = starts(problem)
-    places = np.asarray(jax.vmap(arm_stacking.held)(jnp.asarray(x)))
+    places = np.asarray(held(x))
     np.testing.assert_allclose(places.mean(axis=0), arm_stacking.STARTS[start], atol=0.005)
 
     _, straight, _ = roll(problem, towards, 0.0)
     assert (straight[:, -1].mean() > 0.95) == (start != "beside")
     states, there, _ = roll(problem, towards, 0.35)
     assert there[:, -1].mean() > 0.95
-    middles = np.asarray(jax.vmap(jax.vmap(arm_stacking.held))(states))
+    middles = np.asarray(held(states))
     apart = np.abs(middles - np.asarray(arm_stacking.OTHER)).max(axis=-1)
     assert apart.min() >= 2 * arm_stacking.HALF - 1e-5
     assert middles[..., 1].min() >= arm_stacking.HALF - 1e-5

@@ -59,7 +59,7 @@ def walked(request):
         return Walk(*rows, environment.goal_image(state, params), (there, least))
 
     keys = jax.random.split(jax.random.key(0), EPISODES)
-    return problem, jax.jit(jax.vmap(walk))(keys)
+    return problem, jax.tree.map(np.asarray, jax.jit(jax.vmap(walk))(keys))
 
 
 def test_pictures_and_their_frames(walked):
@@ -111,7 +111,7 @@ def test_pictures_change_as_their_gradients_say(walked):
     light = np.random.default_rng(0).normal(size=shape)
     with jax.enable_x64(True):
         params, x, goal = jax.tree.map(
-            lambda leaf: jnp.asarray(leaf, jnp.float64), (params, x, goal)
+            lambda leaf: jnp.asarray(np.asarray(leaf, np.float64)), (params, x, goal)
         )
 
         @jax.jit
@@ -132,11 +132,11 @@ def test_pictures_change_as_their_gradients_say(walked):
 def test_the_expansion_touches_the_system(name):
     problem = PROBLEMS[name]
     environment, params = problem.environment, problem.params
-    state = environment.start(jax.random.key(2), params)
-    x, goal, a = state.states[-1], state.goal, jnp.full(environment.action_size, 0.3)
+    state = jax.tree.map(np.asarray, jax.jit(environment.start)(jax.random.key(2), params))
+    x, goal, a = state.states[-1], state.goal, np.full(environment.action_size, 0.3, np.float32)
 
     @jax.jit
-    def found(x, a, change):
+    def found(x, a, goal, change):
         local = environment.linear_quadratic(x, a, goal, params)
         near, act = x + change[: x.size], a + change[x.size :]
         z = jnp.concatenate([near, act])
@@ -146,7 +146,7 @@ def test_the_expansion_touches_the_system(name):
         return (moved, price), true
 
     change = 1e-2 * np.random.default_rng(0).normal(size=x.size + a.size).astype(np.float32)
-    (moved, price), (next_state, cost) = found(x, a, change)
+    (moved, price), (next_state, cost) = found(x, a, goal, change)
     scale = 1 + np.abs(next_state)
     np.testing.assert_array_less(np.abs(moved - next_state) / scale, 2e-3)
     assert abs(price - cost) < 2e-4 * (1 + abs(cost))
@@ -164,10 +164,11 @@ def test_navigation_is_linear(order):
         push = 4.0 * a
         expected = np.concatenate([x[:2] + 0.1 * x[2:] + 0.005 * push, x[2:] + 0.1 * push])
     x, a = jnp.asarray(x, jnp.float32), jnp.asarray(a, jnp.float32)
-    np.testing.assert_allclose(environment.advance(x, a, params), expected, atol=1e-6)
+    np.testing.assert_allclose(jax.jit(environment.advance)(x, a, params), expected, atol=1e-6)
     goal = jnp.asarray([0.3, -0.2])
     local = jax.jit(environment.linear_quadratic)(x, a, goal, params.replace(noise=0.1))
-    for found, exact in zip((local.A, local.B), environment.transition(params), strict=True):
+    transition = jax.jit(environment.transition)(params)
+    for found, exact in zip((local.A, local.B), transition, strict=True):
         np.testing.assert_allclose(found, exact, atol=1e-6)
     weights = [1.0, 1.0, *([0.1, 0.1] if order == 2 else []), 3.0, 3.0]
     np.testing.assert_allclose(local.C, 2 * np.diag(weights), atol=1e-5)

@@ -15,9 +15,12 @@ CORRIDOR = gridworld(Layout.parse("...G"), discount=0.5, step_reward=-1.0, goal_
 RIGHT = 3
 
 
+@jax.jit
 def table(transition):
-    states = jnp.eye(transition.num_states)
-    return np.asarray(jax.vmap(transition.expect, out_axes=-1)(states))
+    return jax.vmap(transition.expect, out_axes=-1)(jnp.eye(transition.num_states))
+
+
+step_env = jax.jit(TabularEnvironment.step_env, static_argnums=0)
 
 
 def step_everywhere(mdp, key, repetitions=1):
@@ -32,8 +35,8 @@ def step_everywhere(mdp, key, repetitions=1):
     over_actions = jax.vmap(one, in_axes=(None, None, 0))
     over_states = jax.vmap(over_actions, in_axes=(None, 0, None))
     over_keys = jax.vmap(over_states, in_axes=(0, None, None))
-    states, actions = jnp.arange(mdp.num_states), jnp.arange(mdp.num_actions)
-    return jax.jit(over_keys)(keys, states.astype(jnp.int32), actions)
+    states, actions = (np.arange(n, dtype=np.int32) for n in (mdp.num_states, mdp.num_actions))
+    return jax.tree.map(np.asarray, jax.jit(over_keys)(keys, states, actions))
 
 
 @pytest.mark.parametrize("name", ["UR", "s1"])
@@ -71,9 +74,9 @@ def dense_with_a_callable(mdp):
 )
 def test_transition_frequencies_are_the_probabilities(mdp):
     repetitions = 20_000
-    observation = np.asarray(step_everywhere(mdp, jax.random.key(1), repetitions)[0])
+    observation = step_everywhere(mdp, jax.random.key(1), repetitions)[0]
     frequency = np.stack([(observation == s).mean(0) for s in range(mdp.num_states)], axis=-1)
-    probability = table(mdp.transition)
+    probability = np.asarray(table(mdp.transition))
     # Hoeffding's bound with the failure probability 1e-4 spread over all entries.
     bound = np.sqrt(np.log(2 * probability.size / 1e-4) / (2 * repetitions))
     assert bound < 0.02
@@ -85,22 +88,24 @@ def test_episodes_start_as_the_mdp_says():
     mdp = maze("tiL")
     environment, params = make(mdp)
     keys = jax.random.split(jax.random.key(2), 20_000)
-    observation, state = jax.vmap(environment.reset, in_axes=(0, None))(keys, params)
+    reset = jax.vmap(environment.reset, in_axes=(0, None))
+    observation, state = jax.tree.map(np.asarray, reset(keys, params))
     assert observation.dtype == jnp.int32
     np.testing.assert_array_equal(observation, state.state)
     assert (state.time == 0).all()
-    frequency = np.bincount(observation, minlength=100) / 20_000
-    assert np.abs(frequency - mdp.initial).max() < np.sqrt(np.log(2e6) / 40_000)
-    assert (frequency[np.asarray(mdp.initial) == 0] == 0).all()
+    frequency, initial = np.bincount(observation, minlength=100) / 20_000, np.asarray(mdp.initial)
+    assert np.abs(frequency - initial).max() < np.sqrt(np.log(2e6) / 40_000)
+    assert (frequency[initial == 0] == 0).all()
 
 
 def play(mdp, start, actions):
     """The rewards of a fixed sequence of actions, until the episode terminates."""
     environment, params = make(mdp)
-    step = jax.jit(environment.step_env)
     state, rewards = EnvState(time=jnp.int32(0), state=jnp.int32(start)), []
     for action in actions:
-        _, state, reward, terminated, _ = step(jax.random.key(0), state, action, params)
+        _, state, reward, terminated, _ = step_env(
+            environment, jax.random.key(0), state, action, params
+        )
         rewards.append(float(reward))
         if terminated:
             break
@@ -109,16 +114,16 @@ def play(mdp, start, actions):
 
 @pytest.mark.parametrize("kind", ["state", "action", "transition"])
 def test_the_discounted_return_is_the_value(kind):
-    by_action = jnp.arange(16.0).reshape(4, 4)
+    by_action = np.arange(16.0, dtype=np.float32).reshape(4, 4)
     reward = {
         "state": CORRIDOR.reward,
         "action": by_action,
-        "transition": by_action[:, :, None] * jnp.arange(4.0),
+        "transition": by_action[:, :, None] * np.arange(4, dtype=np.float32),
     }[kind]
-    mdp = CORRIDOR.replace(reward=reward)
-    to_the_right = jnp.log(jnp.eye(4)[jnp.full(4, RIGHT)])
-    values = tabular.policy_evaluation(mdp, to_the_right)
-    rounding = 4 * float(np.finfo(np.float32).eps) * float(jnp.abs(reward).max())
+    mdp = CORRIDOR.replace(reward=jnp.asarray(reward))
+    to_the_right = jnp.asarray(np.where(np.eye(4)[[RIGHT] * 4], 0.0, -np.inf))
+    values = np.asarray(tabular.policy_evaluation(mdp, to_the_right))
+    rounding = 4 * float(np.finfo(np.float32).eps) * float(np.abs(reward).max())
     for start in range(4):
         rewards = play(mdp, start, [RIGHT] * 4)
         assert len(rewards) == max(1, 3 - start)
@@ -192,16 +197,16 @@ def test_many_mazes_step_in_one_program():
         return jax.lax.scan(step, state, jax.random.split(walk_key, 200))[1]
 
     keys = jax.random.split(jax.random.key(3), 7)
-    states, actions, following, terminated, truncated = jax.jit(jax.vmap(walk, (0, axes)))(
-        keys, params
+    states, actions, following, terminated, truncated = map(
+        np.asarray, jax.jit(jax.vmap(walk, (0, axes)))(keys, params)
     )
     next_states = np.asarray(params.mdp.transition.next_states)
     for i in range(7):
-        terminal = np.asarray(params.mdp.terminal[i])
+        terminal = np.asarray(params.mdp.terminal)[i]
         expected = np.where(terminal[states[i]], states[i], next_states[i, states[i], actions[i]])
         np.testing.assert_array_equal(following[i], expected)
         np.testing.assert_array_equal(terminated[i], terminal[following[i]])
-        carries_on = ~np.asarray(terminated[i] | truncated[i])[:-1]
+        carries_on = ~(terminated[i] | truncated[i])[:-1]
         np.testing.assert_array_equal(states[i][1:][carries_on], following[i][:-1][carries_on])
     assert truncated.any()
     assert terminated.any()

@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from rlsuite.algorithms.maxent_irl.demonstrations import Demonstrations, from_visitation
@@ -88,10 +89,10 @@ def build_problem(
     check_shapes(problem, demonstrations.states.shape[0] if finite else None)
     for name, one, inputs in _worlds(problem):
         tabular.check(one, horizon="finite" if finite else "infinite")
-        if not bool(jnp.all(jnp.isfinite(inputs))):
+        if not np.all(np.isfinite(inputs)):
             raise ValueError(f"features of {name} have values that are not finite")
     for name, visited in demonstrations._asdict().items():
-        if not bool(jnp.all(visited >= 0)):
+        if not np.all(np.asarray(visited) >= 0):
             raise ValueError(f"demonstrations.{name} has values that are negative or NaN")
     return problem
 

@@ -127,27 +127,27 @@ def uncertainty(
         return loss_of_reward(rewards(flat), problem.mdp, problem.demonstrations, config)
 
     @jax.jit
-    def derivatives(flat: Array) -> tuple[Array, Array, Array]:
+    def errors(flat: Array) -> Uncertainty:
         def hessian_vector_product(vector: Array) -> Array:
             return jax.jvp(jax.grad(loss), (flat,), (vector,))[1]
 
         hessian = jax.lax.map(hessian_vector_product, jnp.eye(flat.size, dtype=flat.dtype))
+        eigenvalues, vectors = jnp.linalg.eigh((hessian + hessian.T) / 2)
+        seen = eigenvalues > _tolerance(flat.dtype) * jnp.max(eigenvalues)
+        inverse = (vectors * jnp.where(seen, 1 / jnp.where(seen, eigenvalues, 1), 0)) @ vectors.T
         scores = _score_covariance(flat, rewards, problem.mdp, config)
-        return (hessian + hessian.T) / 2, scores, jax.jacobian(rewards)(flat)
+        covariance = inverse @ scores @ inverse / number
+        unseen = jnp.sum(jnp.where(seen, 0, vectors**2), axis=1)
+        deviations = jnp.sqrt(jnp.diagonal(covariance))
+        to_rewards = jax.jacobian(rewards)(flat)
+        variances = jnp.einsum("...i,ij,...j->...", to_rewards, covariance, to_rewards)
+        return Uncertainty(
+            params=unravel(jnp.where(unseen > _tolerance(flat.dtype), jnp.inf, deviations)),
+            rewards=jnp.sqrt(jnp.maximum(variances, 0)),
+            covariance=covariance,
+        )
 
-    hessian, scores, to_rewards = derivatives(flat)
-    eigenvalues, vectors = jnp.linalg.eigh(hessian)
-    seen = eigenvalues > _tolerance(flat.dtype) * jnp.max(eigenvalues)
-    inverse = (vectors * jnp.where(seen, 1 / jnp.where(seen, eigenvalues, 1), 0)) @ vectors.T
-    covariance = inverse @ scores @ inverse / number
-    unseen = jnp.sum(jnp.where(seen, 0, vectors**2), axis=1)
-    errors = jnp.sqrt(jnp.diagonal(covariance))
-    variances = jnp.einsum("...i,ij,...j->...", to_rewards, covariance, to_rewards)
-    return Uncertainty(
-        params=unravel(jnp.where(unseen > _tolerance(flat.dtype), jnp.inf, errors)),
-        rewards=jnp.sqrt(jnp.maximum(variances, 0)),
-        covariance=covariance,
-    )
+    return errors(flat)
 
 
 def _score_covariance(flat: Array, rewards: Any, mdp: tabular.MDP, config: Config) -> Array:
@@ -234,7 +234,8 @@ def _shaping(
     state-actions its value is 0, and so must its potential be.
     """
     identity = jnp.eye(mdp.num_states)
-    future = np.asarray(jax.vmap(mdp.transition.expect, out_axes=-1)(identity), np.float64)
+    expect = jax.jit(jax.vmap(mdp.transition.expect, out_axes=-1))
+    future = np.asarray(expect(identity), np.float64)
     table = float(mdp.discount) * future - np.eye(mdp.num_states)[:, None]
     if mdp.terminal is None:
         return table[rows]
@@ -243,6 +244,9 @@ def _shaping(
         table[terminal] = -np.eye(mdp.num_states)[terminal][:, None]
         return table[rows]
     return table[acting][:, ~terminal]
+
+
+_push = jax.jit(tabular.push)
 
 
 def _reachable(mdp: tabular.MDP) -> np.ndarray:
@@ -254,7 +258,7 @@ def _reachable(mdp: tabular.MDP) -> np.ndarray:
     reached = np.asarray(mdp.initial) > 0
     while True:
         flow = allowed & (reached & ~terminal)[:, None]
-        ahead = np.asarray(tabular.push(mdp.transition, jnp.asarray(flow, float))) > 0
+        ahead = np.asarray(_push(mdp.transition, flow.astype(float))) > 0
         if not np.any(ahead & ~reached):
             return allowed & reached[:, None]
         reached = reached | ahead

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from rlsuite.algorithms import memory_meta
@@ -31,23 +30,27 @@ def predictions(
     """
     from matplotlib.figure import Figure
 
-    x = problem.samples(jax.random.key(3), count)
-    heads = {
-        "agent": jax.jit(lambda p: memory_meta.predict(problem, network, p, x))(params),
-        "Bayes": jax.jit(problem.best)(x),
-    }
     family = problem.model.family
+
+    @jax.jit
+    def compared(params: Any) -> tuple[Any, list[tuple[Any, Any]]]:
+        x = problem.samples(jax.random.key(3), count)
+        heads = memory_meta.predict(problem, network, params, x), problem.best(x)
+        return x, [(family.means(said), family.log_density(said, x)) for said in heads]
+
+    x, curves = jax.tree.map(np.asarray, compared(params))
     figure = Figure(figsize=(3 * count, 5), layout="constrained")
     panels = figure.subplots(2, count, sharex=True, sharey="row", squeeze=False)
     for episode in range(count):
         upper, lower = panels[:, episode]
         upper.plot(x[:, episode], ".", color="0.6")
-        for (name, said), style in zip(heads.items(), ("-", "--"), strict=True):
-            means = np.asarray(family.means(said))[:, episode]
-            for column, colour in zip(means.T, (BLUE, ORANGE, "#059669"), strict=False):
+        for name, style, (means, likelihood) in zip(
+            ("agent", "Bayes"), ("-", "--"), curves, strict=True
+        ):
+            colours = (BLUE, ORANGE, "#059669")
+            for column, colour in zip(means[:, episode].T, colours, strict=False):
                 upper.plot(column, style, color=colour, linewidth=1)
-            likelihood = family.log_density(said, x)[:, episode]
-            lower.plot(likelihood, style, color="#475569", label=name)
+            lower.plot(likelihood[:, episode], style, color="#475569", label=name)
         lower.set(xlabel="step")
         plain(upper)
         plain(lower)
@@ -72,11 +75,10 @@ def pulls(problem: Bandits, network: memory_meta.Agent, params: Any, count: int 
     from matplotlib.figure import Figure
 
     play = jax.jit(lambda p: memory_meta.play(problem, network, p, jax.random.key(3), 1000))
-    played = play(params)
-    times = jnp.arange(problem.states.horizon)[:, None]
-    losses = problem.losses[times, played.numbers]
-    ties = losses < 1e-6
-    best = ties[..., 1] / jnp.sum(ties, axis=-1)
+    played = jax.tree.map(np.asarray, play(params))
+    times = np.arange(problem.states.horizon)[:, None]
+    ties = np.asarray(problem.losses)[times, played.numbers] < 1e-6
+    best = ties[..., 1] / np.sum(ties, axis=-1)
     figure = Figure(figsize=(3 * (count + 1), 2.8), layout="constrained")
     panels = figure.subplots(1, count + 1)
     for episode in range(count):
@@ -84,7 +86,7 @@ def pulls(problem: Bandits, network: memory_meta.Agent, params: Any, count: int 
         panels[episode].plot(best[:, episode], "--", color=ORANGE, label="best")
         panels[episode].set(xlabel="pull", title="chance of the second arm", ylim=(-0.05, 1.05))
     panels[0].legend(frameon=False, fontsize=8)
-    panels[-1].plot(jnp.cumsum(jnp.mean(played.losses, axis=1)), color=BLUE)
+    panels[-1].plot(np.cumsum(np.mean(played.losses, axis=1)), color=BLUE)
     panels[-1].set(title="lost so far", xlabel="pull")
     for axes in panels:
         plain(axes)

@@ -34,12 +34,17 @@ def divergence(problem: Prediction, network: Any, params: Any, count: int = 2000
     Returns:
         ``[agent, time]``.
     """
-    x = problem.samples(jax.random.key(8), count)
 
-    def mean(params: Any) -> Array:
-        return jnp.mean(memory_meta.divergences(problem, network, params, x), axis=1)
+    @jax.jit
+    def means(params: Any) -> Array:
+        x = problem.samples(jax.random.key(8), count)
 
-    return np.asarray(jax.jit(lambda many: jax.lax.map(mean, many))(params))
+        def mean(one: Any) -> Array:
+            return jnp.mean(memory_meta.divergences(problem, network, one, x), axis=1)
+
+        return jax.lax.map(mean, params)
+
+    return np.asarray(means(params))
 
 
 def section(config: memory_meta.Config, num_steps: int, num_seeds: int, stages: Stages) -> Section:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from rlsuite.algorithms import memory_meta
 from rlsuite.envs.bandits import Bandits
@@ -65,26 +65,25 @@ def predictions(
         (KL of each checkpoint and seed, ``[checkpoint, seed]``; distances, Bayes last).
     """
     network = memory_meta.prediction.default_network(problem, config)
-    x = problem.samples(jax.random.key(9), count)
-    family, best = problem.model.family, problem.best(x)
+    divergence = problem.model.family.divergence
 
     @jax.jit
-    @jax.vmap
-    def heads(params: Any) -> Any:
-        return memory_meta.predict(problem, network, params, x)
+    def compared(params: Any) -> tuple[Array, Array]:
+        x = problem.samples(jax.random.key(9), count)
+        best = problem.best(x)
+        heads = jax.vmap(lambda one: memory_meta.predict(problem, network, one, x))(params)
+        said = jnp.concatenate([heads, best[None]])
 
-    said = jnp.concatenate([heads(runs.flat), best[None]])
+        def row(one: Array) -> Array:
+            both = divergence(one[None], said) + divergence(said, one[None])
+            return jnp.mean(both, axis=(1, 2)) / 2
 
-    @jax.jit
-    def row(one: Any) -> Any:
-        both = family.divergence(one[None], said) + family.divergence(said, one[None])
-        return jnp.mean(both, axis=(1, 2)) / 2
+        return jnp.mean(divergence(best[None], heads), axis=(1, 2)), jax.lax.map(row, said)
 
-    lost = jax.jit(lambda: jnp.mean(family.divergence(best[None], said[:-1]), axis=(1, 2)))()
-    shape = (len(runs.steps), -1)
+    lost, squares = compared(runs.flat)
     # Roots: KL is of the order of a squared distance.
-    matrix = np.sqrt(np.maximum(np.stack([row(one) for one in said]), 0.0))
-    return np.asarray(lost).reshape(shape), matrix
+    matrix = np.sqrt(np.maximum(squares, 0.0))
+    return np.asarray(lost).reshape(len(runs.steps), -1), matrix
 
 
 def bandits(
@@ -103,12 +102,11 @@ def bandits(
     """
     network = memory_meta.impala.default_network(problem.control, config)
 
-    @jax.jit
-    def curve(params: Any) -> Any:
+    def curve(params: Any) -> Array:
         played = memory_meta.play(problem, network, params, jax.random.key(9), count)
         return jnp.cumsum(jnp.mean(played.losses, axis=1))
 
-    curves = np.asarray(jax.lax.map(curve, runs.flat))
+    curves = np.asarray(jax.jit(lambda many: jax.lax.map(curve, many))(runs.flat))
     curves = np.concatenate([curves, np.zeros((1, problem.states.horizon))])
     matrix = np.mean(np.abs(curves[:, None] - curves), axis=-1)
     return curves[:-1, -1].reshape(len(runs.steps), -1), matrix

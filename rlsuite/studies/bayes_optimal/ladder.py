@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from rlsuite.envs.bandits import Bandits
@@ -29,25 +28,25 @@ def rungs(problem: Bandits, discount: float = 0.95, depth: int = 200) -> dict[st
     early = won + lost < states.horizon
     with jax.enable_x64(True):
         bounds = jax.jit(ops.gittins_bernoulli, static_argnames="depth")(
-            jnp.asarray(won[early] + float(arms.alpha[0])),
-            jnp.asarray(lost[early] + float(arms.beta[0])),
+            won[early] + np.asarray(arms.alpha)[0],
+            lost[early] + np.asarray(arms.beta)[0],
             discount,
             depth=depth,
         )
-        width = float(jnp.max(bounds.upper - bounds.lower))
+        width = float(np.max(np.asarray(bounds.upper) - np.asarray(bounds.lower)))
         middle = np.asarray(bounds.middle)
     indices = np.zeros_like(won)
     indices[early] = middle
     policies = {
-        "random": ops.uniform(arms, states),
+        "random": jax.jit(ops.uniform)(arms, states),
         "UCB1": jax.jit(ops.ucb1)(arms, states),
         "Thompson": jax.jit(ops.thompson)(arms, states),
         "myopic": jax.jit(ops.myopic)(arms, states),
-        f"Gittins, γ = {discount}": ops.by_index(states, jnp.asarray(indices, jnp.float32)),
+        f"Gittins, γ = {discount}": jax.jit(ops.by_index)(states, indices.astype(np.float32)),
     }
     worth = jax.jit(ops.evaluate)
     found = {
-        name: float(problem.best - worth(arms, states, policy)[0, 0])
+        name: float(problem.best) - float(np.asarray(worth(arms, states, policy))[0, 0])
         for name, policy in policies.items()
     }
     return {**found, "width": width}

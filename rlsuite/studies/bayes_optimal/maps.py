@@ -49,14 +49,14 @@ def fit(
     Returns:
         The map.
     """
-    scales = [(jnp.mean(x, axis=0), jnp.std(x, axis=0) + 1e-6) for x in (source, target)]
-    return Map(_fitted(source, target, *scales, seed, num_steps=num_steps), *scales)
+    return _fitted(source, target, seed, num_steps=num_steps)
 
 
 @functools.partial(jax.jit, static_argnames="num_steps")
-def _fitted(
-    source: Any, target: Any, of_source: Any, of_target: Any, seed: Any, *, num_steps: int
-) -> Any:
+def _fitted(source: Any, target: Any, seed: Any, *, num_steps: int) -> Map:
+    of_source, of_target = (
+        (jnp.mean(x, axis=0), jnp.std(x, axis=0) + 1e-6) for x in (source, target)
+    )
     network = mlp(_WIDTHS, target.shape[1])
     inputs = (source - of_source[0]) / of_source[1]
     # One scale for all coordinates weighs them as D_s does.
@@ -79,7 +79,7 @@ def _fitted(
 
     start = params, optimizer.init(params)
     (params, _), _ = jax.lax.scan(step, start, jax.random.split(of_steps, num_steps))
-    return params
+    return Map(params, of_source, of_target)
 
 
 def dissimilarity(found: Float[Array, "pair n"], true: Float[Array, "pair n"]) -> Float[Array, ""]:

@@ -33,10 +33,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-_trace = jax.jit(memory_meta.trace, static_argnames="network")
-_play = jax.jit(memory_meta.play, static_argnames=("network", "count"))
-
-
 class Structure(NamedTuple):
     """How alike two machines are; see the module.
 
@@ -88,10 +84,7 @@ def compare(
     Returns:
         How alike they are.
     """
-    x = problem.samples(jax.random.key(5), 2 * num_sequences)
-    known, new = x[:, :num_sequences], x[:, num_sequences:]
-    memories, _ = _trace(network, params, problem.inputs(known))
-    n, s = _pairs(memories), _pairs(_statistics(problem, known))
+    n, s, new = _experience(problem, network, params, num_sequences)
     maps = fit(n, s, num_steps), fit(s, n, num_steps)
     (to_bayes, to_memory, drift), states = _measured(problem, network, params, maps, new)
     return Structure(
@@ -100,6 +93,17 @@ def compare(
         floor(*map(np.asarray, states)),
         np.asarray(drift),
     )
+
+
+@functools.partial(jax.jit, static_argnames=("network", "num_sequences"))
+def _experience(
+    problem: Prediction, network: memory_meta.Agent, params: Any, num_sequences: int
+) -> tuple[Array, Array, Array]:
+    """(memories, statistics, as many sequences that neither has read)."""
+    x = problem.samples(jax.random.key(5), 2 * num_sequences)
+    known, new = x[:, :num_sequences], x[:, num_sequences:]
+    memories, _ = memory_meta.trace(network, params, problem.inputs(known))
+    return _pairs(memories), _pairs(_statistics(problem, known)), new
 
 
 @functools.partial(jax.jit, static_argnames="network")
@@ -172,15 +176,23 @@ def bandit_value(
     Returns:
         (with actions drawn, with the likeliest).
     """
-    played = _play(problem, network, params, jax.random.key(5), num_episodes)
-    memories, _ = _trace(network, params, played.inputs)
+    seen, memories, counts = _played(problem, network, params, num_episodes)
+    to_memory = fit(seen, memories, num_steps)
+    drawn, likeliest = _lost(problem, network, params, to_memory, counts)
+    return float(drawn), float(likeliest)
+
+
+@functools.partial(jax.jit, static_argnames=("network", "num_episodes"))
+def _played(
+    problem: Bandits, network: memory_meta.Agent, params: Any, num_episodes: int
+) -> tuple[Array, Array, Array]:
+    """(counts on the way, memories there, the counts of every state at every time)."""
+    played = memory_meta.play(problem, network, params, jax.random.key(5), num_episodes)
+    memories, _ = memory_meta.trace(network, params, played.inputs)
     times = jnp.asarray(problem.states.times)
     counts = jax.lax.map(lambda t: jnp.concatenate(problem.states.pulls(t), axis=1), times)
     counts = counts.astype(float)
-    seen = counts[times[:, None], played.numbers]
-    to_memory = fit(_pairs(seen), _pairs(memories), num_steps)
-    drawn, likeliest = _lost(problem, network, params, to_memory, counts)
-    return float(drawn), float(likeliest)
+    return _pairs(counts[times[:, None], played.numbers]), _pairs(memories), counts
 
 
 @functools.partial(jax.jit, static_argnames="network")
@@ -216,24 +228,22 @@ def draw(
     """
     from matplotlib.figure import Figure
 
-    x = problem.samples(jax.random.key(6), num_sequences)
-    memories, heads = _trace(network, params, problem.inputs(x))
-    means = problem.model.family.means
+    @jax.jit
+    def both(params: Any) -> list[tuple[Array, Array]]:
+        x = problem.samples(jax.random.key(6), num_sequences)
+        memories, heads = memory_meta.trace(network, params, problem.inputs(x))
+        machines = (memories, heads), (_statistics(problem, x), problem.best(x))
+        return [(states, problem.model.family.means(said)[..., -1]) for states, said in machines]
+
     figure = Figure(figsize=(8, 3.6), layout="constrained")
-    for axes, states, colours, title in zip(
-        figure.subplots(1, 2),
-        (memories, _statistics(problem, x)),
-        (means(heads), means(problem.best(x))),
-        ("memory", "sufficient statistics"),
-        strict=True,
+    for axes, (states, colours), title in zip(
+        figure.subplots(1, 2), both(params), ("memory", "sufficient statistics"), strict=True
     ):
         flat = np.asarray(states, float).reshape(-1, states.shape[-1])
         centre = flat.mean(axis=0)
         directions = np.linalg.svd(flat - centre, full_matrices=False)[2][:2]
         points = (np.asarray(states, float) - centre) @ directions.T
-        axes.scatter(
-            *points.reshape(-1, 2).T, c=np.asarray(colours[..., -1]).ravel(), s=2, cmap="viridis"
-        )
+        axes.scatter(*points.reshape(-1, 2).T, c=np.asarray(colours).ravel(), s=2, cmap="viridis")
         for episode in range(3):
             axes.plot(*points[:, episode].T, linewidth=0.8, color="#dc6803")
         axes.set(title=title, xlabel="first component", ylabel="second")

@@ -1,11 +1,13 @@
 """Runs that leave their parameters at steps spread evenly over the logarithm of time."""
 
+import functools
 import itertools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Key
 
 from rlsuite.algorithms import memory_meta
 from rlsuite.configuration import to_json
@@ -15,7 +17,7 @@ from rlsuite.io.stages import Stages
 
 
 class Runs(NamedTuple):
-    """What runs have left; every array of ``params`` is ``[checkpoint, seed, …]``.
+    """What runs have left; every array of ``params`` is NumPy's, ``[checkpoint, seed, …]``.
 
     Attributes:
         steps: After how many updates, beginning with 0.
@@ -82,9 +84,7 @@ def train(
     """
     steps = spread(num_steps, num_checkpoints)
     algorithm = memory_meta.make(problem, config)
-    of_start, of_steps = jax.vmap(
-        lambda n: jax.random.split(jax.random.fold_in(jax.random.key(0), n)), out_axes=1
-    )(jnp.arange(num_seeds))
+    of_start, of_steps = _keys(num_seeds)
 
     @jax.jit
     def go_on(states: Any, start: Any, stop: Any) -> Any:
@@ -110,5 +110,14 @@ def train(
     identity = problem, length, to_json(config), steps, num_seeds
     arrays = stages(name, identity, compute)
     shapes, structure = jax.tree.flatten(jax.eval_shape(algorithm.init, of_start[0]).params)
-    leaves = [jnp.asarray(arrays[f"leaf {n}"]) for n in range(len(shapes))]
+    leaves = [arrays[f"leaf {n}"] for n in range(len(shapes))]
     return Runs(steps, jax.tree.unflatten(structure, leaves))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _keys(num_seeds: int) -> tuple[Key[Array, " seed"], Key[Array, " seed"]]:
+    """Of each seed's start, and of its steps."""
+    keys = jax.vmap(lambda n: jax.random.split(jax.random.fold_in(jax.random.key(0), n)))(
+        jnp.arange(num_seeds)
+    )
+    return keys[:, 0], keys[:, 1]
