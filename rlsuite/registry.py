@@ -41,6 +41,7 @@ _OWN_STUDIES = (
     "rlsuite.studies.meta_irl.choices",
     "rlsuite.studies.meta_irl.beyond",
     "rlsuite.studies.bayes_optimal.comparison",
+    "rlsuite.studies.solar.claims",
 )
 _added: dict[str, "Entry"] = {}
 

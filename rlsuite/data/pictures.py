@@ -1,9 +1,16 @@
 """Episodes seen as pictures, which are kept as bytes, a quarter of what numbers take."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+
+from rlsuite.envs.control import Control
+
+Act = Callable[[PRNGKeyArray, Any, Any], tuple[Float[Array, " m"], Any]]
+"""``(key, observation, carry) -> (action, carry)``."""
 
 
 class PictureEpisodes(NamedTuple):
@@ -42,3 +49,125 @@ def to_light(images: Any) -> Float[Array, "*picture"]:
         Bytes as shares of light; numbers as they are.
     """
     return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
+
+
+def collect(
+    problem: Control,
+    act: Act,
+    carry: Any,
+    key: PRNGKeyArray,
+    count: int,
+    length: int,
+    look: Callable[[Any], Any] | None = None,
+    *,
+    as_bytes: bool = True,
+) -> tuple[PictureEpisodes, Any]:
+    """Walk through episodes.
+
+    Args:
+        problem: What in.
+        act: What acts.
+        carry: At the start of an episode.
+        key: Key.
+        count: How many.
+        length: How many actions each has.
+        look: What else is kept of each state but the first, a function of the environment's state.
+        as_bytes: Whether pictures are kept as bytes, or as the numbers that they are.
+
+    Returns:
+        (the episodes, what else was kept).
+    """
+    kept_as = to_bytes if as_bytes else jnp.asarray
+
+    def episode(key: PRNGKeyArray) -> tuple[PictureEpisodes, Any]:
+        of_start, of_steps = jax.random.split(key)
+
+        def step(now: Any, key: PRNGKeyArray) -> tuple[Any, Any]:
+            state, seen, carry = now
+            of_act, of_move = jax.random.split(key)
+            action, carry = act(of_act, seen.observation, carry)
+            state, later = problem.transition(of_move, state.inner, action)
+            kept = look(state.inner) if look else None
+            return (state, later, carry), (kept_as(seen.observation), action, -later.reward, kept)
+
+        first = (*problem.reset(of_start), carry)
+        keys = jax.random.split(of_steps, length)
+        last, (images, actions, costs, kept) = jax.lax.scan(step, first, keys)
+        images = jnp.concatenate([images, kept_as(last[1].observation)[None]])
+        return PictureEpisodes(images, actions, costs), kept
+
+    return jax.vmap(episode)(jax.random.split(key, count))
+
+
+def wander(size: int, deviation: float | Float[Array, ""]) -> Act:
+    """Actions that are drawn, and look at nothing.
+
+    Args:
+        size: m, of an action.
+        deviation: The standard deviation of each of its numbers, about 0.
+
+    Returns:
+        What acts, within [−1, 1].
+    """
+
+    def act(key: PRNGKeyArray, observation: Any, carry: Any) -> tuple[Array, Any]:
+        del observation
+        return jnp.clip(deviation * jax.random.normal(key, (size,)), -1, 1), carry
+
+    return act
+
+
+def judge(
+    problem: Control, act: Act, carry: Any, key: PRNGKeyArray, count: int, length: int
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """How good what acts is.
+
+    Args:
+        problem: Where.
+        act: What acts.
+        carry: At the start of an episode.
+        key: Key.
+        count: In how many episodes.
+        length: How many actions each has.
+
+    Returns:
+        (the mean return, the share of states in the goal, 0 where an environment does not say).
+    """
+    arrived = getattr(problem.environment, "in_goal", None)
+    look = None if arrived is None else lambda inner: arrived(inner, problem.params)
+    episodes, there = collect(problem, act, carry, key, count, length, look)
+    share = jnp.zeros(()) if there is None else jnp.mean(there.astype(jnp.float32))
+    return -jnp.mean(jnp.sum(episodes.costs, axis=1)), share
+
+
+def with_room(episodes: PictureEpisodes, capacity: int) -> PictureEpisodes:
+    """The same episodes, and room for more.
+
+    Args:
+        episodes: Episodes, ``[episode, …]``.
+        capacity: How many are to be kept.
+
+    Returns:
+        ``[capacity, …]``, zeros behind the episodes.
+    """
+    room = capacity - len(episodes.actions)
+    return jax.tree.map(
+        lambda x: jnp.concatenate([x, jnp.zeros((room, *x.shape[1:]), x.dtype)]), episodes
+    )
+
+
+def kept(
+    episodes: PictureEpisodes, fresh: PictureEpisodes, collected: Int[Array, ""]
+) -> PictureEpisodes:
+    """New episodes among those that were kept, of which the oldest make room.
+
+    Args:
+        episodes: What was kept, ``[capacity, …]``.
+        fresh: New episodes.
+        collected: How many there have been before.
+
+    Returns:
+        What is kept then.
+    """
+    where = (collected + jnp.arange(len(fresh.actions))) % len(episodes.actions)
+    return jax.tree.map(lambda x, y: x.at[where].set(y), episodes, fresh)

@@ -1,7 +1,7 @@
 """Recorded episodes for latent models: of a linear system, and of a point seen in pictures."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,17 +10,36 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from rlsuite.algorithms import latent_models
 from rlsuite.algorithms.latent_models import Config, LatentModel, LatentParams, Recorded
-from rlsuite.algorithms.solar import collect
-from rlsuite.data.pictures import PictureEpisodes, to_light
+from rlsuite.data.pictures import PictureEpisodes, collect, to_light, wander
 from rlsuite.envs.pixels import pixel_navigation
 from rlsuite.nets import Network
 from rlsuite.ops import gaussian
 from rlsuite.registry import Entry, Problem
 
-_STATE = np.asarray([[0.9, 0.2], [-0.1, 0.8]], np.float32)
-_ACTION = np.asarray([[0.0], [0.5]], np.float32)
-_NOISE = np.asarray([[0.1, 0.02], [0.02, 0.05]], np.float32)
-_SEEN = 0.3
+
+class System(NamedTuple):
+    """A linear system, s' ~ N(A s + B a, W), of which s + N(0, σ² I) is seen.
+
+    Attributes:
+        state: A.
+        action: B.
+        noise: W.
+        seen: σ.
+    """
+
+    state: Float[np.ndarray, "n n"]
+    action: Float[np.ndarray, "n m"]
+    noise: Float[np.ndarray, "n n"]
+    seen: float
+
+
+SYSTEM = System(
+    np.asarray([[0.9, 0.2], [-0.1, 0.8]], np.float32),
+    np.asarray([[0.0], [0.5]], np.float32),
+    np.asarray([[0.1, 0.02], [0.02, 0.05]], np.float32),
+    0.3,
+)
+"""That of ``linear_system``."""
 
 _SYSTEM = Config(
     transition="linear",
@@ -35,25 +54,26 @@ _SYSTEM = Config(
 _POINT = Config(horizon=5, evaluation_episodes=20)
 
 
-def linear_system(count: int = 100, held_out: int = 20, steps: int = 5) -> Recorded:
+def linear_system(count: int = 100, held_out: int = 20, steps: int = 5, seed: int = 0) -> Recorded:
     """Episodes of a linear system of two numbers, which are seen through noise.
 
     Args:
         count: Episodes to learn from.
         held_out: Episodes to be tested on.
         steps: T.
+        seed: Of the draws.
 
     Returns:
         The episodes, of random actions; nothing costs anything.
     """
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     states = [rng.normal(size=(count + held_out, 2))]
     actions = rng.uniform(-1, 1, size=(count + held_out, steps, 1))
     for t in range(steps):
-        shaken = rng.multivariate_normal(np.zeros(2), _NOISE, len(actions))
-        states.append(states[-1] @ _STATE.T + actions[:, t] @ _ACTION.T + shaken)
+        shaken = rng.multivariate_normal(np.zeros(2), SYSTEM.noise, len(actions))
+        states.append(states[-1] @ SYSTEM.state.T + actions[:, t] @ SYSTEM.action.T + shaken)
     seen = np.stack(states, axis=1)
-    seen = seen + _SEEN * rng.normal(size=seen.shape)
+    seen = seen + SYSTEM.seen * rng.normal(size=seen.shape)
     every = PictureEpisodes(jnp.asarray(seen, float), jnp.asarray(actions, float), None)
     return _parted(every, count)
 
@@ -73,11 +93,11 @@ def seen_directly(problem: Recorded, config: Config) -> LatentModel:
     """
     if config.size != 2:
         raise ValueError(f"config field 'size' is {config.size}; allowed with this problem: 2")
-    sure = -2 * np.log(_SEEN)
+    sure = -2 * np.log(SYSTEM.seen)
     return LatentModel(
         Network(lambda *_: (), lambda _, x: (x, jnp.full_like(x, sure))),
         Network(lambda *_: (), lambda _, x: x),
-        latent_models.normal(_SEEN),
+        latent_models.normal(SYSTEM.seen),
         latent_models.transition_of(config, *problem.training.actions.shape[:0:-1]),
         2,
     )
@@ -95,12 +115,10 @@ def pixel_episodes(count: int = 100, held_out: int = 20, steps: int = 20) -> Rec
         The episodes, of random actions, with what they cost.
     """
     control = pixel_navigation(1, side=16, steps=steps)
-
-    def wander(key: PRNGKeyArray, _: Any, carry: tuple[()]) -> tuple[Array, tuple[()]]:
-        return jnp.clip(0.5 * jax.random.normal(key, (2,)), -1, 1), carry
+    act = wander(control.actions.size, 0.5)
 
     def walk(key: PRNGKeyArray) -> PictureEpisodes:
-        return collect(control, wander, (), key, count + held_out, steps)[0]
+        return collect(control, act, (), key, count + held_out, steps)[0]
 
     return _parted(jax.jit(walk)(jax.random.key(0)), count)
 
@@ -127,9 +145,10 @@ def known_evidence(problem: Recorded) -> dict[str, float]:
 
     def evidence(episode: PictureEpisodes) -> Array:
         start = gaussian.Moments(jnp.zeros(2), jnp.eye(2))
-        pushed = episode.actions @ _ACTION.T
-        chain = gaussian.time_invariant(start, jnp.asarray(_STATE), jnp.asarray(_NOISE), pushed)
-        told = gaussian.diagonal(episode.images, jnp.full_like(episode.images, _SEEN**2))
+        pushed = episode.actions @ SYSTEM.action.T
+        law = jnp.asarray(SYSTEM.state), jnp.asarray(SYSTEM.noise)
+        chain = gaussian.time_invariant(start, *law, pushed)
+        told = gaussian.diagonal(episode.images, jnp.full_like(episode.images, SYSTEM.seen**2))
         return gaussian.filter(chain, told).log_evidence
 
     best = jax.jit(jax.vmap(evidence))(problem.held_out)

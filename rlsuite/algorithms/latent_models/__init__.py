@@ -3,10 +3,18 @@ r"""Latent state-space models of episodes: one encoder, decoder and cost, and an
 ``make`` trains one on recorded episodes. Beneath it, all are functions of a ``LatentModel`` and its
 parameters: ``evidence_bound``, ``bounds`` (ELBO and importance-weighted), ``filter_states``,
 ``predict`` and ``prediction_nll``, ``linearize`` and ``linearize_along`` for linear-quadratic
-control, and ``respond``, which plans. Transitions are ``mniw`` (SOLAR), ``linear``, ``e2c``,
-``dvbf``, ``full`` and ``rssm``; a ``Transition`` of your own is three functions.
+control, and ``respond``, which plans; ``make_planner`` learns from what its plans lead to.
+Transitions are ``mniw`` (SOLAR), ``linear``, ``e2c``, ``dvbf``, ``full`` and ``rssm``; a
+``Transition`` of your own is three functions.
 """
 
+from rlsuite.algorithms.latent_models.acting import (
+    PlanningConfig,
+    PlanningEvaluation,
+    PlanningMetrics,
+    PlanningState,
+    make_planner,
+)
 from rlsuite.algorithms.latent_models.affine import LinearParams, dynamics, linear, mniw
 from rlsuite.algorithms.latent_models.algorithm import (
     Evaluation,
@@ -23,6 +31,7 @@ from rlsuite.algorithms.latent_models.control import (
     first_thought,
     plan_cost,
     planner_of,
+    planning_agent,
     respond,
 )
 from rlsuite.algorithms.latent_models.evidence import (
@@ -38,6 +47,7 @@ from rlsuite.algorithms.latent_models.learning import (
     Learner,
     Metrics,
     State,
+    default_optimizer,
     objective,
     start,
     update,
@@ -115,6 +125,10 @@ __all__ = [
     "Parts",
     "Path",
     "Planner",
+    "PlanningConfig",
+    "PlanningEvaluation",
+    "PlanningMetrics",
+    "PlanningState",
     "Posterior",
     "Recorded",
     "RecurrentParams",
@@ -129,6 +143,7 @@ __all__ = [
     "cost_of",
     "decoded",
     "default_model",
+    "default_optimizer",
     "dvbf",
     "dynamics",
     "e2c",
@@ -151,6 +166,7 @@ __all__ = [
     "log_paid",
     "log_shown",
     "make",
+    "make_planner",
     "mean_motion",
     "mniw",
     "normal",
@@ -159,6 +175,7 @@ __all__ = [
     "path_parts",
     "plan_cost",
     "planner_of",
+    "planning_agent",
     "potentials",
     "predict",
     "prediction_nll",

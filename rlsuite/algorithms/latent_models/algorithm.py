@@ -11,20 +11,21 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from rlsuite.algorithms.latent_models import affine, nonlinear
 from rlsuite.algorithms.latent_models.config import Config
-from rlsuite.algorithms.latent_models.control import (
-    Thought,
-    first_thought,
-    planner_of,
-    respond,
-)
+from rlsuite.algorithms.latent_models.control import Thought, planning_agent
 from rlsuite.algorithms.latent_models.evidence import bounds
-from rlsuite.algorithms.latent_models.learning import Learner, Metrics, State, start, update
+from rlsuite.algorithms.latent_models.learning import (
+    Learner,
+    Metrics,
+    State,
+    default_optimizer,
+    start,
+    update,
+)
 from rlsuite.algorithms.latent_models.model import LatentModel, LatentParams, bernoulli, normal
 from rlsuite.algorithms.latent_models.prediction import prediction_nll
-from rlsuite.algorithms.latent_models.transition import Transition, settled
+from rlsuite.algorithms.latent_models.transition import Transition
 from rlsuite.core import Algorithm
 from rlsuite.data.pictures import PictureEpisodes
-from rlsuite.envs.control import Timestep
 from rlsuite.nets import Network, from_linen, mlp
 from rlsuite.nets.sights import PlacesEncoder
 from rlsuite.ops import mniw
@@ -147,10 +148,7 @@ def make(
     """
     latent = model(problem, config)
     _check(problem, config, latent.transition)
-    rule = optimizer or optax.chain(
-        optax.clip_by_global_norm(config.clip), optax.adam(config.learning_rate)
-    )
-    learner = Learner(latent, rule, config)
+    learner = Learner(latent, optimizer or default_optimizer(config), config)
 
     def init(key: PRNGKeyArray) -> State:
         return start(key, learner, problem.training)
@@ -164,12 +162,11 @@ def make(
     def act(
         key: PRNGKeyArray | None, state: State, observation: Any, carry: Thought | None
     ) -> tuple[Array, Thought]:
-        seen = observation.observation if isinstance(observation, Timestep) else observation
-        given = (latent, state.params, settled(latent.transition, state.params.transition))
-        actions = problem.training.actions.shape[-1]
-        thought = first_thought(*given, config.plan_length, actions) if carry is None else carry
+        size = problem.training.actions.shape[-1]
+        agent, first = planning_agent(latent, state.params, config, size)
         key = jax.random.key(0) if key is None else key
-        return respond(key, *given, planner_of(config), thought, seen)
+        seen = getattr(observation, "observation", observation)
+        return agent(key, seen, first if carry is None else carry)
 
     return Algorithm(init, step, act, evaluate)
 

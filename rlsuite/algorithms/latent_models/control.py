@@ -30,7 +30,8 @@ from rlsuite.algorithms.latent_models.model import (
     potentials,
 )
 from rlsuite.algorithms.latent_models.prediction import Belief, advance, first_belief, see
-from rlsuite.data.pictures import to_light
+from rlsuite.algorithms.latent_models.transition import settled
+from rlsuite.data.pictures import Act, to_light
 from rlsuite.ops import planning
 
 Planner = Callable[[PRNGKeyArray, planning.Cost, Array], Array]
@@ -158,3 +159,33 @@ def respond(
     )
     ahead = advance(of_step, model.transition, known, belief, plan[0])
     return plan[0], Thought(ahead, planning.shifted(plan))
+
+
+def planning_agent(
+    model: LatentModel,
+    params: LatentParams,
+    config: Config,
+    size: int,
+    deviation: float | Float[Array, ""] = 0.0,
+) -> tuple[Act, Thought]:
+    """What acts by planning, and what it remembers before an episode.
+
+    Args:
+        model: The model.
+        params: Its parameters.
+        config: Of which what concerns plans counts.
+        size: m, of an action.
+        deviation: Of what is added to actions.
+
+    Returns:
+        (what acts, within [−1, 1]; what it remembers at first).
+    """
+    known, planner = settled(model.transition, params.transition), planner_of(config)
+
+    def act(key: PRNGKeyArray, seen: Any, thought: Thought) -> tuple[Array, Thought]:
+        of_plan, of_noise = jax.random.split(key)
+        action, thought = respond(of_plan, model, params, known, planner, thought, seen)
+        noise = deviation * jax.random.normal(of_noise, (size,))
+        return jnp.clip(action + noise, -1, 1), thought
+
+    return act, first_thought(model, params, known, config.plan_length, size)

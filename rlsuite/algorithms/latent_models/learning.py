@@ -63,6 +63,18 @@ class Metrics(NamedTuple):
     divergence: Float[Array, ""]
 
 
+def default_optimizer(config: Config) -> optax.GradientTransformation:
+    """Adam, with gradients clipped.
+
+    Args:
+        config: Of which ``clip`` and ``learning_rate`` count.
+
+    Returns:
+        The transformation.
+    """
+    return optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(config.learning_rate))
+
+
 def start(key: PRNGKeyArray, learner: Learner, shown: PictureEpisodes) -> State:
     """Before the first update.
 
@@ -112,7 +124,11 @@ def objective(
 
 
 def update(
-    key: PRNGKeyArray, learner: Learner, state: State, shown: PictureEpisodes
+    key: PRNGKeyArray,
+    learner: Learner,
+    state: State,
+    shown: PictureEpisodes,
+    have: int | Int[Array, ""] | None = None,
 ) -> tuple[State, Metrics]:
     """One step: along the gradient, and of q(θ), if there is one, along the natural gradient.
 
@@ -121,13 +137,14 @@ def update(
         learner: What learns.
         state: What it is so far.
         shown: The episodes, of which some are drawn.
+        have: How many of them there are, where others are room; None: all.
 
     Returns:
         (what it is then, the objective's parts before).
     """
     config, conjugate = learner.config, learner.model.transition.conjugate
     of_batch, of_bound = jax.random.split(key)
-    episodes = len(shown.actions)
+    episodes = len(shown.actions) if have is None else have
     chosen = jax.random.randint(of_batch, (config.batch_size,), 0, episodes)
     batch = jax.tree.map(lambda x: x[chosen], shown)
     keys = jax.random.split(of_bound, config.batch_size)
@@ -146,7 +163,7 @@ def update(
     params = optax.apply_updates(free, change)
     if conjugate is not None:
         known, rate = state.params.transition, config.natural_rate
-        known = conjugate.update(known, laws, batch.actions, rate, jnp.asarray(float(episodes)))
+        known = conjugate.update(known, laws, batch.actions, rate, jnp.asarray(episodes, float))
         params = params._replace(transition=known)
     return State(params, optimizer, state.updates + 1), Metrics(*parts)
 

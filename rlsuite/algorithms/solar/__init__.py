@@ -14,7 +14,6 @@ from rlsuite.algorithms.solar.algorithm import default_networks, make
 from rlsuite.algorithms.solar.collecting import (
     Belief,
     Controller,
-    collect,
     first_belief,
     respond,
 )
@@ -64,7 +63,6 @@ __all__ = [
     "State",
     "adjusted",
     "bound",
-    "collect",
     "default_networks",
     "first_belief",
     "first_state",

@@ -12,7 +12,6 @@ from rlsuite.algorithms.solar import model
 from rlsuite.algorithms.solar.collecting import (
     Belief,
     Controller,
-    collect,
     first_belief,
     respond,
 )
@@ -23,7 +22,7 @@ from rlsuite.algorithms.solar.local import mean_dynamics
 from rlsuite.algorithms.solar.model import Networks, Parts
 from rlsuite.algorithms.solar.state import Evaluation, Metrics, State
 from rlsuite.core import Algorithm
-from rlsuite.data.pictures import PictureEpisodes
+from rlsuite.data.pictures import PictureEpisodes, collect, judge, kept, wander, with_room
 from rlsuite.envs.control import Control
 from rlsuite.nets.network import from_linen
 from rlsuite.nets.sights import CoordinateDecoder, PlacesEncoder, components_encoder
@@ -119,11 +118,7 @@ def make(problem: Control, config: Config, *, networks: Networks | None = None) 
             return follow(state, None, observation, belief)
 
         begin, count = first_belief(state.controller), config.evaluation_episodes
-        arrived = getattr(problem.environment, "in_goal", None)
-        look = None if arrived is None else lambda inner: arrived(inner, problem.params)
-        episodes, there = collect(problem, mean, begin, key, count, config.length, look)
-        share = jnp.zeros(()) if there is None else jnp.mean(there.astype(jnp.float32))
-        return Evaluation(-jnp.mean(jnp.sum(episodes.costs, axis=1)), share)
+        return Evaluation(*judge(problem, mean, begin, key, count, config.length))
 
     return Algorithm(init, step, act, evaluate, chunk_length=1)
 
@@ -138,13 +133,9 @@ def _begin(
     """Episodes of random actions, and a policy that goes on with these."""
     of_model, of_episodes = jax.random.split(key)
     actions, count = problem.actions.size, config.first_rollouts
-
-    def wander(key: PRNGKeyArray, _: Any, carry: None) -> tuple[Array, None]:
-        drawn = config.exploration * jax.random.normal(key, (actions,))
-        return jnp.clip(drawn, -1, 1), carry
-
+    act = wander(actions, config.exploration)
     shown, _ = collect(
-        problem, wander, None, of_episodes, count, config.length, as_bytes=config.as_bytes
+        problem, act, None, of_episodes, count, config.length, as_bytes=config.as_bytes
     )
     learner = start_learning(networks, transformation, config, shown, of_model)
     every = (config.length, actions)
@@ -163,11 +154,9 @@ def _begin(
 
 def _kept(state: State, fresh: PictureEpisodes, better: Improvement) -> State:
     """What is known after new episodes, of which the oldest made room."""
-    number = len(fresh.costs)
-    where = (state.collected + jnp.arange(number)) % len(state.episodes.costs)
     return state._replace(
-        episodes=jax.tree.map(lambda x, y: x.at[where].set(y), state.episodes, fresh),
-        collected=state.collected + number,
+        episodes=kept(state.episodes, fresh, state.collected),
+        collected=state.collected + len(fresh.costs),
         multiplier=better.multiplier,
         promised=jnp.stack([better.found.old_cost, better.found.cost]),
     )
@@ -183,14 +172,6 @@ def _metrics(fresh: PictureEpisodes, parts: Parts, better: Improvement) -> Metri
         better.found.divergence,
         better.bound,
         better.evidence,
-    )
-
-
-def with_room(episodes: PictureEpisodes, capacity: int) -> PictureEpisodes:
-    """The same episodes, and room for more."""
-    room = capacity - len(episodes.costs)
-    return jax.tree.map(
-        lambda x: jnp.concatenate([x, jnp.zeros((room, *x.shape[1:]), x.dtype)]), episodes
     )
 
 

@@ -1,14 +1,11 @@
-"""Episodes: of random actions, and of a policy of the state that it infers as it goes."""
+"""A policy of the state that it infers as it goes."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rlsuite.data.pictures import PictureEpisodes, to_bytes
-from rlsuite.envs.control import Control
 from rlsuite.ops import lqr
 from rlsuite.ops import structured_inference as inference
 from rlsuite.ops.gaussian import Moments, Potential, information
@@ -82,51 +79,3 @@ def respond(
 def _one(seen: Potential) -> Potential:
     """A sequence of one."""
     return jax.tree.map(lambda x: x[None], seen)
-
-
-def collect(
-    problem: Control,
-    act: Callable[[PRNGKeyArray, Any, Any], tuple[Float[Array, " m"], Any]],
-    carry: Any,
-    key: PRNGKeyArray,
-    count: int,
-    length: int,
-    look: Callable[[Any], Any] | None = None,
-    *,
-    as_bytes: bool = True,
-) -> tuple[PictureEpisodes, Any]:
-    """Walk through episodes.
-
-    Args:
-        problem: What in.
-        act: ``(key, observation, carry) -> (action, carry)``.
-        carry: At the start of an episode.
-        key: Key.
-        count: How many.
-        length: How many actions each has.
-        look: What else is kept of each state but the first, a function of the environment's state.
-        as_bytes: Whether pictures are kept as bytes, or as the numbers that they are.
-
-    Returns:
-        (the episodes, what else was kept).
-    """
-    kept_as = to_bytes if as_bytes else jnp.asarray
-
-    def episode(key: PRNGKeyArray) -> tuple[PictureEpisodes, Any]:
-        of_start, of_steps = jax.random.split(key)
-
-        def step(now: Any, key: PRNGKeyArray) -> tuple[Any, Any]:
-            state, seen, carry = now
-            of_act, of_move = jax.random.split(key)
-            action, carry = act(of_act, seen.observation, carry)
-            state, later = problem.transition(of_move, state.inner, action)
-            kept = look(state.inner) if look else None
-            return (state, later, carry), (kept_as(seen.observation), action, -later.reward, kept)
-
-        first = (*problem.reset(of_start), carry)
-        keys = jax.random.split(of_steps, length)
-        last, (images, actions, costs, kept) = jax.lax.scan(step, first, keys)
-        images = jnp.concatenate([images, kept_as(last[1].observation)[None]])
-        return PictureEpisodes(images, actions, costs), kept
-
-    return jax.vmap(episode)(jax.random.split(key, count))

@@ -1,0 +1,190 @@
+"""Planning in a latent model that is learned from what planning leads to, as PlaNet does.
+
+    episodes of random actions → [train on all episodes → episodes of plans, with noise] again …
+
+Reference:
+    Hafner et al.: Learning latent dynamics for planning from pixels. ICML 2019, arXiv:1811.04551,
+    algorithm 1.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from rlsuite.algorithms.latent_models import learning
+from rlsuite.algorithms.latent_models.algorithm import Recorded, default_model
+from rlsuite.algorithms.latent_models.config import Config
+from rlsuite.algorithms.latent_models.control import Thought, planning_agent
+from rlsuite.algorithms.latent_models.learning import Learner, default_optimizer
+from rlsuite.algorithms.latent_models.model import LatentModel
+from rlsuite.configuration import config, setting
+from rlsuite.core import Algorithm
+from rlsuite.data.pictures import Act, PictureEpisodes, collect, judge, kept, wander, with_room
+from rlsuite.envs.control import Control
+
+
+@config
+class PlanningConfig:
+    """What a run that plans is told.
+
+    Attributes:
+        length: T, how many actions an episode has.
+        first_rollouts: Episodes of random actions before anything is learned.
+        rollouts: Episodes of plans in each step of the algorithm.
+        capacity: How many episodes are kept; the oldest go.
+        first_updates: Updates of the model in the first step.
+        updates: Updates in each later step; 0: it is not trained again.
+        exploration: The deviation of random actions, and of what is added to planned ones.
+        model: The model, its updates, and how plans are found.
+    """
+
+    length: int = setting(default=50, at_least=1)
+    first_rollouts: int = setting(default=100, at_least=1)
+    rollouts: int = setting(default=10, at_least=1)
+    capacity: int = setting(default=200, at_least=1)
+    first_updates: int = setting(default=2000, at_least=1)
+    updates: int = setting(default=200, at_least=0)
+    exploration: float = setting(default=0.3, above=0)
+    model: Config = Config()
+
+    def __post_init__(self) -> None:
+        """Check what no field's own range says."""
+        if self.capacity < self.first_rollouts + self.rollouts:
+            raise ValueError(
+                f"config field 'capacity' is {self.capacity}; allowed: at least first_rollouts + "
+                f"rollouts, {self.first_rollouts + self.rollouts}"
+            )
+
+
+class PlanningState(NamedTuple):
+    """What a run keeps.
+
+    Attributes:
+        learner: The model.
+        episodes: What was seen; the oldest make room.
+        collected: How many episodes there have been.
+    """
+
+    learner: learning.State
+    episodes: PictureEpisodes
+    collected: Int[Array, ""]
+
+
+class PlanningMetrics(NamedTuple):
+    """Of one step.
+
+    Attributes:
+        cost: The mean cost of an episode of plans, with noise.
+        pictures: Σ log p(o | s) of the last update's batch.
+        divergence: Its KL(q(s) ‖ p(s | a)).
+    """
+
+    cost: Float[Array, ""]
+    pictures: Float[Array, ""]
+    divergence: Float[Array, ""]
+
+
+class PlanningEvaluation(NamedTuple):
+    """Of plans, without noise.
+
+    Attributes:
+        score: The mean return.
+        in_goal: The share of states in the goal; 0 where an environment does not say.
+    """
+
+    score: Float[Array, ""]
+    in_goal: Float[Array, ""]
+
+
+def make_planner(
+    problem: Control,
+    config: PlanningConfig = PlanningConfig(),  # noqa: B008
+    *,
+    model: Callable[[Recorded, Config], LatentModel] = default_model,
+    optimizer: optax.GradientTransformation | None = None,
+) -> Algorithm:
+    """Control of one environment by planning in a latent model.
+
+    Args:
+        problem: Whose actions are numbers, whose observations are pictures of light from 0 to 1 or
+            vectors, and whose episodes have at least ``config.length`` actions.
+        config: The hyperparameters.
+        model: ``(episodes, config) -> LatentModel``, of which the episodes' shapes count.
+        optimizer: By default Adam, with gradients clipped.
+
+    Returns:
+        The algorithm; a step is one round: learn, plan and collect. ``act`` is ``make``'s.
+
+    Raises:
+        ValueError: If actions are categories.
+
+    Example:
+        >>> from rlsuite.envs.pixels import pixel_navigation
+        >>> config = PlanningConfig(first_rollouts=5, rollouts=1, capacity=8)
+        >>> algorithm = make_planner(pixel_navigation(order=1, side=16), config)
+        >>> state = jax.eval_shape(algorithm.init, jax.random.key(0))
+        >>> state.episodes.images.shape
+        (8, 51, 16, 16, 1)
+    """
+    if problem.actions.is_discrete:
+        raise ValueError("problem has actions that are categories; allowed: numbers")
+    size = problem.actions.size
+    as_bytes = len(problem.spec.timestep.observation.shape) == 3
+
+    def walk(key: PRNGKeyArray, act: Any, carry: Any, count: int) -> PictureEpisodes:
+        return collect(problem, act, carry, key, count, config.length, as_bytes=as_bytes)[0]
+
+    def first_walk(key: PRNGKeyArray) -> PictureEpisodes:
+        return walk(key, wander(size, config.exploration), None, config.first_rollouts)
+
+    shapes = jax.eval_shape(first_walk, jax.random.key(0))
+    latent = model(Recorded(shapes, shapes), config.model)
+    learner = Learner(latent, optimizer or default_optimizer(config.model), config.model)
+
+    def agent(state: PlanningState, deviation: float | Array = 0.0) -> tuple[Act, Thought]:
+        return planning_agent(latent, state.learner.params, config.model, size, deviation)
+
+    def init(key: PRNGKeyArray) -> PlanningState:
+        of_model, of_episodes = jax.random.split(key)
+        shown = first_walk(of_episodes)
+        started = learning.start(of_model, learner, shown)
+        count = jnp.int32(config.first_rollouts)
+        return PlanningState(started, with_room(shown, config.capacity), count)
+
+    def step(key: PRNGKeyArray, state: PlanningState) -> tuple[PlanningState, PlanningMetrics]:
+        of_model, of_episodes = jax.random.split(key)
+        have = jnp.minimum(state.collected, config.capacity)
+
+        def one(number: Array, carry: Any) -> Any:
+            at = jax.random.fold_in(of_model, number)
+            return learning.update(at, learner, carry[0], state.episodes, have)
+
+        number = jnp.where(state.learner.updates == 0, config.first_updates, config.updates)
+        start = state.learner, learning.Metrics(*jnp.zeros(3))
+        trained, parts = jax.lax.fori_loop(0, number, one, start)
+        after = state._replace(learner=trained)
+        fresh = walk(of_episodes, *agent(after, config.exploration), config.rollouts)
+        after = after._replace(
+            episodes=kept(state.episodes, fresh, state.collected),
+            collected=state.collected + config.rollouts,
+        )
+        cost = jnp.mean(jnp.sum(fresh.costs, axis=1))
+        return after, PlanningMetrics(cost, parts.pictures, parts.divergence)
+
+    def act(
+        key: PRNGKeyArray | None, state: PlanningState, observation: Any, carry: Thought | None
+    ) -> tuple[Array, Thought]:
+        respond, first = agent(state)
+        key = jax.random.key(0) if key is None else key
+        seen = getattr(observation, "observation", observation)
+        return respond(key, seen, first if carry is None else carry)
+
+    def evaluate(key: PRNGKeyArray, state: PlanningState) -> PlanningEvaluation:
+        count = config.model.evaluation_episodes
+        return PlanningEvaluation(*judge(problem, *agent(state), key, count, config.length))
+
+    return Algorithm(init, step, act, evaluate, chunk_length=1)

@@ -1,0 +1,235 @@
+"""What a point's controllers cost over episodes: SOLAR, what is left without its parts, others."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from rlsuite.algorithms import latent_models, ppo, solar
+from rlsuite.configuration import to_json
+from rlsuite.core import Result, run
+from rlsuite.io.reports import Section, picture
+from rlsuite.io.stages import Stages
+from rlsuite.io.tables import Table, number, table
+from rlsuite.problems.solar import navigation_returns
+from rlsuite.studies.solar import pictures
+from rlsuite.studies.solar.transitions import STEPS, point
+from rlsuite.studies.summaries import BLUE, GREEN, GREY, ORANGE, PURPLE, band, over, plain, text_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Sizes(NamedTuple):
+    """How large this part is.
+
+    Attributes:
+        first_rollouts: Episodes of random actions.
+        first_updates: Of a model, then.
+        updates: In each later round.
+        rounds: Of ten episodes each.
+        planner_updates: Of the model that is planned in, at first; a tenth in later rounds.
+        ppo_updates: Of PPO, each of 8 episodes.
+        num_seeds: How many seeds.
+        methods: Which of ``METHODS`` there are, SOLAR first.
+    """
+
+    first_rollouts: int
+    first_updates: int
+    updates: int
+    rounds: int
+    planner_updates: int
+    ppo_updates: int
+    num_seeds: int
+    methods: tuple[str, ...]
+
+
+class Curve(NamedTuple):
+    """What the mean actions earned on the way.
+
+    Attributes:
+        episodes: How many episodes had been seen.
+        returns: In new episodes.
+    """
+
+    episodes: Float[np.ndarray, " evaluation"]
+    returns: Float[np.ndarray, "seed evaluation"]
+
+
+SOLAR = "SOLAR"
+METHODS = {
+    SOLAR: BLUE,
+    "without sequences (VAE)": ORANGE,
+    "principal components (LQR-FLM)": PURPLE,
+    "SOLAR, model of the first episodes": "#60a5fa",
+    "planning in the model": GREEN,
+    "PPO": GREY,
+}
+"""All methods, and how each is drawn."""
+
+_PARALLEL = 8  # episodes of PPO side by side
+
+
+def solar_config(sizes: Sizes, **how: Any) -> solar.Config:
+    """SOLAR's config of this part.
+
+    Args:
+        sizes: How large it is.
+        **how: Other fields.
+
+    Returns:
+        The config.
+    """
+    fields: dict[str, Any] = {
+        "size": 2,
+        "length": STEPS,
+        "first_rollouts": sizes.first_rollouts,
+        "first_updates": sizes.first_updates,
+        "updates": sizes.updates,
+        "capacity": sizes.first_rollouts + 10 * sizes.rounds,
+        "exploration": 0.5,
+        **how,
+    }
+    return solar.Config(**fields)
+
+
+def section(sizes: Sizes, stages: Stages) -> Section:
+    """Train all methods and compare them.
+
+    Args:
+        sizes: How large it is.
+        stages: Keeps what is done.
+
+    Returns:
+        The section.
+    """
+    found = {name: _stage(name, sizes, stages) for name in sizes.methods}
+    curves = {name: Curve(*(one[field] for field in Curve._fields)) for name, one in found.items()}
+    seen = pictures.Seen(*(found[SOLAR][field] for field in pictures.Seen._fields))
+    best = navigation_returns(point())["optimal"]
+    drawn = picture(
+        "curves",
+        draw(curves, best),
+        "Cost of an episode of the mean actions, over that of the best controller of the true "
+        f"state, after so many episodes, random ones counted in: {over(sizes.num_seeds)}.",
+    )
+    return Section(
+        "Learning from pictures",
+        [_table(curves, best)],
+        [drawn, *pictures.of_run(seen)],
+    )
+
+
+def _stage(name: str, sizes: Sizes, stages: Stages) -> dict[str, np.ndarray]:
+    """A method's curve; of SOLAR, also what its first seed sees in the end."""
+
+    def compute() -> dict[str, Any]:
+        curve, result = _train(name, sizes)
+        if name != SOLAR:
+            return curve._asdict()
+        state = jax.tree.map(lambda x: x[0], result.state)
+        seen = pictures.look(point(), solar_config(sizes), state)
+        return {**curve._asdict(), **seen._asdict()}
+
+    return stages(f"curve {name}", str((name, sizes, _settings(sizes))), compute)
+
+
+def _settings(sizes: Sizes) -> str:
+    return str(to_json(solar_config(sizes)))
+
+
+def _train(name: str, sizes: Sizes) -> tuple[Curve, Result]:
+    control, how = point(), (jax.random.key(0),)
+    shared: dict[str, Any] = {"num_seeds": sizes.num_seeds, "progress": name}
+    if name == "PPO":
+        config = ppo.Config(num_envs=_PARALLEL, rollout_length=STEPS, num_minibatches=2)
+        every = max(sizes.ppo_updates // 20, 1)
+        result = run(
+            ppo.make,
+            control,
+            config,
+            *how,
+            sizes.ppo_updates,
+            chunk_length=every,
+            evaluate_every=every,
+            **shared,
+        )
+        episodes = _PARALLEL * result.evaluation_steps
+        return Curve(episodes.astype(float), result.evaluations.episode_return), result
+    if name == "planning in the model":
+        make: Any = latent_models.make_planner
+        settings: Any = latent_models.PlanningConfig(
+            length=STEPS,
+            first_rollouts=sizes.first_rollouts,
+            capacity=sizes.first_rollouts + 10 * sizes.rounds,
+            first_updates=sizes.planner_updates,
+            updates=sizes.planner_updates // 10,
+            exploration=0.5,
+            model=latent_models.Config(),
+        )
+    else:
+        make, settings = solar.make, solar_config(sizes)
+        changes: dict[str, dict[str, Any]] = {
+            "without sequences (VAE)": {"representation": "independent"},
+            "principal components (LQR-FLM)": {"representation": "components"},
+            "SOLAR, model of the first episodes": {"updates": 0},
+        }
+        settings = dataclasses.replace(settings, **changes.get(name, {}))
+    result = run(make, control, settings, *how, sizes.rounds, evaluate_every=1, **shared)
+    seen = settings.first_rollouts + settings.rollouts * (result.evaluation_steps - 1)
+    return Curve(np.maximum(seen, 1.0).astype(float), result.evaluations.score), result
+
+
+def _table(curves: dict[str, Curve], best: float) -> Table:
+    reference, rows = curves[SOLAR].returns[:, -1] / best, []
+    for name, curve in curves.items():
+        ratios = curve.returns / best
+        last = ratios[:, -1]
+        near = np.median(ratios, axis=0) <= 1.5
+        first = float(curve.episodes[np.argmax(near)]) if near.any() else None
+        p = stats.mannwhitneyu(reference, last, alternative="less").pvalue
+        every = ", ".join(number(float(value)) for value in np.sort(last))
+        rows.append(
+            [
+                name,
+                float(curve.episodes[-1]),
+                text_of(last),
+                every,
+                first,
+                None if name == SOLAR else float(p),
+            ]
+        )
+    return table(
+        "Costs",
+        f"Cost of an episode of {STEPS} steps over that of the best controller of the true state, "
+        f"{number(-best)}, in the end: {over(len(reference))}, and all seeds; after how many "
+        "episodes the median was at most 1.5; and p of SOLAR's being lower (Mann and Whitney).",
+        ["method", "episodes", "cost", "seeds", "to 1.5", "p"],
+        rows,
+    )
+
+
+def draw(curves: dict[str, Curve], best: float) -> "Figure":
+    """Costs over episodes.
+
+    Args:
+        curves: Of the methods.
+        best: The best return.
+
+    Returns:
+        The figure.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for name, curve in curves.items():
+        band(axes, curve.episodes, curve.returns / best, METHODS[name], label=name)
+    axes.axhline(1.0, color="0.6", linestyle="--", linewidth=0.8)
+    axes.set(xlabel="episodes", ylabel="cost over the best", xscale="log", yscale="log")
+    axes.legend(frameon=False, fontsize=8)
+    plain(axes)
+    return figure
