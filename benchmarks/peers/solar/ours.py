@@ -16,7 +16,7 @@ def _smooth(told: Any, law: Any, offset: jax.Array) -> Any:
     """Of one sequence."""
     n = offset.shape[-1]
     start = gaussian.Moments(jnp.zeros(n), jnp.eye(n))
-    chain = gaussian.time_invariant(start, *law, offset)
+    chain = gaussian.time_invariant(start, law[0], law[1], offset)
     found = gaussian.smooth(chain, gaussian.diagonal(*told))
     return found.states.mean, found.states.covariance, found.cross, found.log_evidence
 

@@ -118,7 +118,7 @@ def section(sizes: Sizes, stages: Stages) -> Section:
     )
     return Section(
         "Learning from pictures",
-        [_table(curves, best)],
+        [table_of(curves, best)],
         [drawn, *pictures.of_run(seen)],
     )
 
@@ -183,7 +183,16 @@ def _train(name: str, sizes: Sizes) -> tuple[Curve, Result]:
     return Curve(np.maximum(seen, 1.0).astype(float), result.evaluations.score), result
 
 
-def _table(curves: dict[str, Curve], best: float) -> Table:
+def table_of(curves: dict[str, Curve], best: float) -> Table:
+    """Costs in the end, and how soon they were low.
+
+    Args:
+        curves: Of the methods.
+        best: The best return.
+
+    Returns:
+        The table.
+    """
     reference, rows = curves[SOLAR].returns[:, -1] / best, []
     for name, curve in curves.items():
         ratios = curve.returns / best
