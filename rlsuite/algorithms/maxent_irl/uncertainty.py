@@ -32,9 +32,9 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from rlsuite.algorithms.maxent_irl.algorithm import reward_network
+from rlsuite.algorithms.maxent_irl.demonstrations import Demonstrations
 from rlsuite.algorithms.maxent_irl.likelihood import (
     Config,
-    Demonstrations,
     Problem,
     Reward,
     loss_of_reward,
@@ -213,7 +213,7 @@ def identifiability(
     to_rewards = to_rewards[rows if is_state_reward else acting]
     shaping = _shaping(mdp, rows, acting, is_state_reward)
 
-    tolerance = _tolerance(flat.dtype)
+    tolerance = _tolerance(slopes[0].dtype)
     directions = _null_space(to_policy, tolerance)
     beyond = to_rewards - shaping @ np.linalg.lstsq(shaping, to_rewards, rcond=None)[0]
     redundant = _null_space(to_rewards, tolerance).shape[1]
