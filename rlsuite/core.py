@@ -174,7 +174,7 @@ def run(
         record = Record(directory, program.shapes, identity, resume=resume, keep=keep)
         record.save_every(checkpoint_every, 60 * checkpoint_minutes)
 
-    began = time.monotonic()
+    began = time.monotonic() - program.compile_seconds
     start, state = (record and record.latest()) or (0, program.init())
     if start > num_steps:
         raise ValueError(f"num_steps is {num_steps}, but the checkpoint is at step {start}")
@@ -230,7 +230,7 @@ def restore(
     if loaded is None:
         raise ValueError(f"directory {str(directory)!r} has no checkpoint")
     step, state = loaded
-    began = time.monotonic()
+    began = time.monotonic() - program.compile_seconds
     history = History(batch, [])
     history.evaluated(step, gather(program.evaluate(state, step)))
     seconds = time.monotonic() - began - program.compile_seconds

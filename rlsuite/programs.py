@@ -87,17 +87,10 @@ class Program:
         self._static = (make, structure, placement)
         self._arguments = arguments
         self.name = algorithm_name(make)
-        self.compile_seconds = 0.0
-        made: list[Any] = []
-
-        def init(start: Any, problem: Any, config: Any, key: PRNGKeyArray) -> Any:
-            made.append(make(structure.rebuild(problem), config))
-            return _init(make, structure)(start, problem, config, key)
-
-        shapes = jax.eval_shape(placement.batch.over(init), 0, *arguments)
-        self.shapes = placement.annotate(shapes)
-        self.chunk_length: int = made[0].chunk_length
-        self._evaluates = made[0].evaluate is not None
+        began = time.monotonic()
+        traced, self.chunk_length, self._evaluates = _trace_init(*self._static, *self._shapes(0))
+        self.shapes = placement.annotate(traced.out_info)
+        self.compile_seconds = time.monotonic() - began
 
     def init(self) -> Any:
         """The states at step 0."""
@@ -118,13 +111,17 @@ class Program:
     def _call(
         self, part: Callable[..., Any], options: tuple[int, ...], step: int, *state: Any
     ) -> Any:
+        began = time.monotonic()
+        compiled = _compile(part, options, *self._static, *self._shapes(step, *state))
+        self.compile_seconds += time.monotonic() - began
+        return compiled(np.asarray(step, np.int32), *self._arguments, *state)
+
+    def _shapes(self, step: int, *state: Any) -> tuple[Any, ...]:
+        """What distinguishes programs of the same static inputs: structure, shapes and modes."""
         inputs = (np.asarray(step, np.int32), *self._arguments, *state)
         leaves, tree = jax.tree.flatten(inputs)
-        shapes = tuple(_shape(leaf, sharded=self._static[2].mesh is not None) for leaf in leaves)
-        began = time.monotonic()
-        compiled = _compile(part, options, *self._static, tree, shapes, _modes())
-        self.compile_seconds += time.monotonic() - began
-        return compiled(*inputs)
+        sharded = self._static[2].mesh is not None
+        return tree, tuple(_shape(leaf, sharded=sharded) for leaf in leaves), _modes()
 
 
 def algorithm_name(make: Callable[..., Any]) -> str:
@@ -156,12 +153,39 @@ def _compile(
     shapes: tuple[jax.ShapeDtypeStruct, ...],
     modes: tuple[Any, ...],
 ) -> Callable[..., Any]:
+    if part is _init:
+        traced, *_ = _trace_init(make, structure, placement, tree, shapes, modes)
+        return traced.lower().compile(compiler_options=dict(compiler_options))
     del modes  # only distinguishes programs
     function = placement.batch.over(part(make, structure, *options))
     donated = (4,) if part is _steps else ()
     jitted = jax.jit(function, donate_argnums=donated, out_shardings=placement.of_runs())
     lowered = jitted.lower(*jax.tree.unflatten(tree, shapes))
     return lowered.compile(compiler_options=dict(compiler_options))
+
+
+@functools.lru_cache(maxsize=64)
+def _trace_init(
+    make: Callable[..., Any],
+    structure: Structure,
+    placement: Placement,
+    tree: Any,
+    shapes: tuple[jax.ShapeDtypeStruct, ...],
+    modes: tuple[Any, ...],
+) -> tuple[Any, int, bool]:
+    """The initialisation before it is compiled, the chunk length, and whether there is evaluate."""
+    del modes
+    made: list[Any] = []
+
+    def noted(problem: Any, config: Any) -> Any:
+        made.append(make(problem, config))
+        return made[-1]
+
+    function = placement.batch.over(_init(noted, structure))
+    traced = jax.jit(function, out_shardings=placement.of_runs()).trace(
+        *jax.tree.unflatten(tree, shapes)
+    )
+    return traced, made[0].chunk_length, made[0].evaluate is not None
 
 
 def _strong(tree: Any) -> Any:

@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import compiled, optimized
 
 from rlsuite.algorithms import maxent_irl as irl
 from rlsuite.data.experts import rollout
-from rlsuite.data.trajectories import Trajectories
+from rlsuite.data.trajectories import empirical_visitation
 from rlsuite.envs.gridworld import Layout, gridworld
 from rlsuite.envs.random_mdp import random_mdp
 from rlsuite.nets import mlp
@@ -57,27 +58,27 @@ def test_hessian_is_the_covariance_of_scores():
 def test_standard_errors_match_simulation():
     """The spread of 200 estimates from 200 trajectories each, discounted, is what is predicted."""
     mdp, features, truth = linear_world()
-    policy = tabular.value_iteration(mdp, temperature=1.0, tolerance=1e-12).log_policy
-    walks = rollout(KEY, mdp, policy, 200 * 200, 50)
+    policy = tabular.value_iteration(
+        mdp, temperature=1.0, tolerance=1e-12, method="newton"
+    ).log_policy
+    walks = optimized(lambda key: rollout(key, mdp, policy, 200 * 200, 50))(KEY)
     batches = jax.tree.map(lambda x: x.reshape(200, 200, *x.shape[1:]), walks)
     expert = irl.from_expert(mdp, temperature=1.0)._replace(number=jnp.asarray(200.0))
 
     def loss(params, demonstrations):
         return irl.loss_of_reward(features @ params, mdp, demonstrations, PRECISE)
 
-    hessian = jax.jit(jax.hessian(loss))(truth, expert)
-
-    @jax.jit
-    @jax.vmap
-    def estimate(batch):
-        visits = irl.from_visitation(_visits(mdp, Trajectories(*batch)))
-
-        def score(params, _):
-            return params - jnp.linalg.solve(hessian, jax.grad(loss)(params, visits)), None
-
-        return jax.lax.scan(score, truth, length=8)[0]
-
-    estimates = np.asarray(estimate(batches))
+    scores = compiled(jax.vmap(jax.grad(loss)))
+    visits = compiled(jax.vmap(lambda walks: irl.from_visitation(_visits(mdp, walks))))(batches)
+    # The expert's Hessian, by differences of the same program's gradients.
+    changes = np.zeros((200, 3))
+    changes[:6] = 1e-4 * np.concatenate([np.eye(3), -np.eye(3)])
+    alike = jax.tree.map(lambda x: np.broadcast_to(x, (200, *x.shape)), expert)
+    slopes = scores(truth + changes, alike)
+    hessian = (slopes[:3] - slopes[3:6]) / 2e-4
+    estimates = np.broadcast_to(truth, (200, 3))
+    for _ in range(8):
+        estimates = estimates - np.linalg.solve(hessian, scores(estimates, visits).T).T
     predicted = irl.uncertainty(irl.build_problem(mdp, features, expert), PRECISE, truth)
     np.testing.assert_allclose(estimates.std(axis=0) / predicted.params, 1, atol=4 / np.sqrt(400))
     too_large = np.sqrt(np.diagonal(np.linalg.inv(hessian)) / 200)
@@ -85,8 +86,6 @@ def test_standard_errors_match_simulation():
 
 
 def _visits(mdp, walks):
-    from rlsuite.data.trajectories import empirical_visitation
-
     return empirical_visitation(walks, mdp.num_states, mdp.num_actions, mdp.discount)
 
 

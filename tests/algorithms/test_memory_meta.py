@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
+from compiled import compiled
 
 from rlsuite.algorithms import memory_meta
 from rlsuite.algorithms.memory_meta import experience, impala, prediction
@@ -36,29 +38,33 @@ def rolled(memory):
     )
     network = impala.default_network(game().control, config)
 
-    @jax.jit
+    @compiled
     def collect(key):
-        of_start, of_params, *keys = jax.random.split(key, 4)
-        walkers = experience.start(game().control, network, of_start, WIDTH)
-        params = network.init(of_params, walkers.timestep.observation)
-        found = []
-        for one in keys:
-            walkers, rollout = experience.collect(
-                game().control, network, params, one, walkers, LENGTH
-            )
-            found.append(rollout)
-        return params, found
+        keys = jax.random.split(key, 4)
+        walkers = experience.start(game().control, network, keys[0], WIDTH)
+        params = network.init(keys[1], walkers.timestep.observation)
 
-    return network, *collect(KEY)
+        def one(walkers, key):
+            return experience.collect(game().control, network, params, key, walkers, LENGTH)
+
+        return params, jax.lax.scan(one, walkers, keys[2:])[1]
+
+    params, rollouts = collect(KEY)
+    return network, params, [jax.tree.map(lambda x, n=n: x[n], rollouts) for n in range(2)]
+
+
+@compiled
+def valid_and_ends(rollout):
+    return rollout.is_valid, rollout.ends
 
 
 @functools.cache
 def heads_of(memory):
     """Logits and values along a rollout, as the loss computes them."""
-    return jax.jit(rolled(memory)[0].apply)
+    return compiled(rolled(memory)[0].apply)
 
 
-@jax.jit
+@compiled
 @functools.partial(jax.value_and_grad, has_aux=True)
 def whole_loss(params, rollout):
     """((the loss with λ = 1, its parts), its gradient)."""
@@ -83,28 +89,34 @@ def test_ratios_are_one_before_the_first_update_across_episodes(memory):
         seen = rollout.timesteps
         assert seen.is_first.sum() >= WIDTH  # Episodes begin within each.
         _, heads = heads_of(memory)(params, rollout.carry, seen.observation, seen.is_first)
-        logs = jax.nn.log_softmax(heads[:-1, :, :-1])
+        logs = scipy.special.log_softmax(heads[:-1, :, :-1], axis=-1)
         ratios = np.exp(np.sum(logs * rollout.actions, axis=-1) - rollout.log_probs)
         np.testing.assert_allclose(ratios, 1.0, rtol=0, atol=2.4e-7 if memory != "linear" else 1e-6)
-        shifted = jnp.roll(seen.is_first, 1, axis=0)
+        shifted = np.roll(seen.is_first, 1, axis=0)
         _, wrong = heads_of(memory)(params, rollout.carry, seen.observation, shifted)
         assert np.abs(wrong - heads).max() > 1e-3
 
 
 def test_the_conventions_of_time():
     _, _, (rollout, _) = rolled("lstm")
-    seen = rollout.timesteps
+    seen, (valid, ends) = rollout.timesteps, valid_and_ends(rollout)
     assert np.all(seen.is_first[0])
     np.testing.assert_array_equal(seen.is_last[PULLS], True)
-    np.testing.assert_array_equal(rollout.is_valid[PULLS], False)
+    np.testing.assert_array_equal(valid[PULLS], False)
     np.testing.assert_array_equal(seen.is_first[PULLS + 1], True)
-    np.testing.assert_array_equal(rollout.ends[PULLS - 1], True)
+    np.testing.assert_array_equal(ends[PULLS - 1], True)
     np.testing.assert_array_equal(seen.observation[0], 0.0)
     # What is seen after a pull is the pull and its reward.
     np.testing.assert_array_equal(seen.observation[1, :, :2], rollout.actions[0])
     np.testing.assert_array_equal(seen.observation[1, :, 2], seen.reward[1])
     total = seen.reward[1 : PULLS + 1].sum(axis=0)
     np.testing.assert_array_equal(rollout.episode_returns[PULLS - 1], total)
+
+
+@compiled
+@functools.partial(jax.vmap, in_axes=1, out_axes=1)
+def whole_returns(rewards, discounts, values, ends):
+    return n_step_returns(rewards, discounts, values, LENGTH, ends=ends)
 
 
 @pytest.mark.parametrize("cut_off", [False, True])
@@ -115,17 +127,9 @@ def test_on_policy_targets_are_n_step_returns_and_stop_at_ends(cut_off):
     seen = seen._replace(is_terminal=seen.is_terminal & (not cut_off))
     rollout = rollout._replace(timesteps=seen)
     _, heads = heads_of("lstm")(params, rollout.carry, seen.observation, seen.is_first)
-    values, expected = np.asarray(heads[..., -1]), []
-    valid = np.asarray(rollout.is_valid)
-    for env in range(WIDTH):
-        returns = n_step_returns(
-            seen.reward[1:, env],
-            1.0 - seen.is_terminal[1:, env],
-            jnp.asarray(values[1:, env]),
-            LENGTH,
-            ends=rollout.ends[:, env],
-        )
-        expected.append(np.where(valid[:, env], np.square(returns - values[:-1, env]), 0).sum())
+    values, (valid, ends) = heads[..., -1], valid_and_ends(rollout)
+    returns = whole_returns(seen.reward[1:], 1.0 - seen.is_terminal[1:], values[1:], ends)
+    expected = np.where(valid, np.square(returns - values[:-1]), 0)
     (_, losses), _ = whole_loss(params, rollout)
     np.testing.assert_allclose(losses.value_loss, 0.5 * np.sum(expected) / valid.sum(), rtol=1e-5)
     assert float(losses.kl) < 1e-6
@@ -136,11 +140,11 @@ def test_nothing_leaks_from_one_episode_into_another(terminal):
     """Rewards and values after an end change no gradient of what came before it."""
     _, params, (rollout, _) = rolled("lstm")
     seen = rollout.timesteps._replace(is_terminal=rollout.timesteps.is_last & terminal)
-    late = jnp.arange(LENGTH + 1)[:, None] > PULLS
+    late = np.arange(LENGTH + 1)[:, None] > PULLS
 
     def early_gradient(change):
-        reward = seen.reward + jnp.where(late, change, 0.0)
-        observation = seen.observation + jnp.where(late[..., None], change, 0.0)
+        reward = seen.reward + np.float32(change) * late
+        observation = seen.observation + np.float32(change) * late[..., None]
         changed = rollout._replace(timesteps=seen._replace(reward=reward, observation=observation))
         # Of the later transitions nothing counts.
         last = changed.timesteps.is_last | late
@@ -153,11 +157,11 @@ def test_nothing_leaks_from_one_episode_into_another(terminal):
 
 def test_what_was_cut_off_is_bootstrapped_from_the_last_observation():
     _, params, (rollout, _) = rolled("lstm")
-    cut = rollout.timesteps._replace(is_terminal=jnp.zeros_like(rollout.timesteps.is_terminal))
+    cut = rollout.timesteps._replace(is_terminal=np.zeros_like(rollout.timesteps.is_terminal))
     _, heads = heads_of("lstm")(params, rollout.carry, cut.observation, cut.is_first)
     values = heads[:, 0, -1]
-    returns = lambda_returns(
-        cut.reward[1 : PULLS + 1, 0], jnp.ones(PULLS), values[1 : PULLS + 1], 1.0
+    returns = compiled(lambda_returns)(
+        cut.reward[1 : PULLS + 1, 0], np.ones(PULLS), values[1 : PULLS + 1], 1.0
     )
     total = float(cut.reward[1 : PULLS + 1, 0].sum() + values[PULLS])
     np.testing.assert_allclose(returns[0], total, rtol=1e-6)
@@ -180,7 +184,7 @@ def test_a_lag_makes_data_off_policy():
         state, metrics = step(jax.random.key(n), state)
         kept.append(state.params)
         ratios.append(float(metrics.losses.kl))
-    actor, _ = impala._actor(state)
+    actor, _ = compiled(impala._actor)(state)
     jax.tree.map(np.testing.assert_array_equal, actor, kept[2])
     assert ratios[0] < 1e-9
     assert ratios[2] > 1e-5
@@ -189,15 +193,20 @@ def test_a_lag_makes_data_off_policy():
 def test_what_is_lost_is_what_is_not_earned():
     """A random agent's exact loss, by play, against the table's; and its returns."""
     network = impala.default_network(game().control, CONFIG)
-    params = network.init(KEY, jnp.zeros(3))
-    params["head"] = jax.tree.map(jnp.zeros_like, params["head"])
-    played = jax.jit(lambda key: memory_meta.play(game(), network, params, key, 4000))(KEY)
-    states = game().states
-    table = ops.uniform(ops.UniformArms(2), states)
-    expected = game().best - ops.evaluate(ops.UniformArms(2), states, table)[0, 0]
-    np.testing.assert_allclose(played.value_lost, expected, atol=0.01)
+    arms, states = ops.UniformArms(2), game().states
+
+    @compiled
+    def found(key):
+        params = network.init(key, jnp.zeros(3))
+        params["head"] = jax.tree.map(jnp.zeros_like, params["head"])
+        worth = ops.evaluate(arms, states, ops.uniform(arms, states))
+        return memory_meta.play(game(), network, params, key, 4000), worth[0, 0]
+
+    played, worth = found(KEY)
+    expected = game().best - worth
+    np.testing.assert_allclose(played.losses.sum(axis=0).mean(), expected, atol=0.01)
     np.testing.assert_array_equal(played.chances, 0.5)
-    assert int(played.numbers.max()) < len(states.counts)
+    assert played.numbers.max() < len(states.counts)
 
 
 # Its second state alone can show a 1, and it is there at every second step.
@@ -215,10 +224,15 @@ def test_the_exact_divergence_is_the_mean_over_sequences(model):
     problem = Prediction(model, 5)
     config = memory_meta.Config(memory_size=8)
     network = prediction.default_network(problem, config)
-    params = network.init(KEY, problem.inputs(problem.sample(KEY)))
-    exact = jax.jit(lambda p: memory_meta.exact_divergence(problem, network, p))(params)
-    x = problem.samples(KEY, 4000)
-    sampled = jax.jit(lambda p: memory_meta.divergences(problem, network, p, x))(params)
+
+    @compiled
+    def found(key):
+        x = problem.samples(key, 4000)
+        params = network.init(key, problem.inputs(x[:, 0]))
+        exact = memory_meta.exact_divergence(problem, network, params)
+        return exact, memory_meta.divergences(problem, network, params, x)
+
+    exact, sampled = found(KEY)
     error = np.std(sampled, axis=1) / np.sqrt(4000)
     assert np.all(np.abs(np.mean(sampled, axis=1) - exact) <= 5 * error + 1e-6)
     assert exact.shape == (5,)
@@ -248,14 +262,19 @@ def test_an_agent_that_is_bayes_has_no_divergence():
 def test_a_trace_is_what_is_remembered():
     problem = Prediction(BetaBernoulli(), 6)
     network = prediction.default_network(problem, CONFIG)
-    x = problem.samples(KEY, 5)
-    inputs = problem.inputs(x)
-    params = network.init(KEY, inputs)
-    memories, heads = jax.jit(lambda p: memory_meta.trace(network, p, inputs))(params)
-    said = jax.jit(lambda p: memory_meta.predict(problem, network, p, x))(params)
+
+    @compiled
+    def found(key):
+        x = problem.samples(key, 5)
+        inputs = problem.inputs(x)
+        params = network.init(key, inputs)
+        memories, heads = memory_meta.trace(network, params, inputs)
+        back = memory_meta.flat(memory_meta.unflat(network, memories[-1]))
+        return memories, heads, memory_meta.predict(problem, network, params, x), back
+
+    memories, heads, said, back = found(KEY)
     np.testing.assert_allclose(heads, said, rtol=1e-5)
     assert memories.shape == (6, 5, 16)
-    back = memory_meta.flat(memory_meta.unflat(network, memories[-1]))
     np.testing.assert_array_equal(back, memories[-1])
 
 
@@ -293,7 +312,8 @@ def test_acting_is_what_the_agent_does():
     np.testing.assert_array_equal(action, again)
     problem = Prediction(Normal(), 4)
     algorithm = memory_meta.make(problem, CONFIG)
-    head, _ = algorithm.act(None, algorithm.init(KEY), jnp.zeros(1), None)
+    state = jax.eval_shape(algorithm.init, KEY)
+    head, _ = jax.eval_shape(lambda state: algorithm.act(None, state, jnp.zeros(1), None), state)
     assert head.shape == (2,)
 
 

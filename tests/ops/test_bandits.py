@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import compiled
 from scipy import integrate, stats
 
 from rlsuite.ops import bandits as ops
@@ -15,6 +16,7 @@ BETA = (np.array([1.0, 2.0]), np.array([3.0, 1.5]))
 WEIGHTS = np.array([0.2, 0.5, 0.3])
 CHANCES = np.array([[0.9, 0.1, 0.5], [0.2, 0.6, 0.5], [0.4, 0.4, 0.8]])
 solve, evaluate = jax.jit(ops.solve), jax.jit(ops.evaluate)
+number_of = jax.jit(ops.Lattice.number)
 POLICIES = {
     policy.__name__: jax.jit(policy) for policy in (ops.uniform, ops.myopic, ops.ucb1, ops.thompson)
 }
@@ -67,7 +69,7 @@ def worth(name, states, policy, counts, time, horizon):
     if time == horizon:
         return 0.0
     successes, failures = np.array(counts).T
-    row = policy[time, int(states.number(jnp.asarray(successes), jnp.asarray(failures)))]
+    row = policy[time, int(number_of(states, successes, failures))]
     total = 0.0
     for arm, p in enumerate(mean(name, counts)):
         later = [
@@ -195,7 +197,8 @@ def test_bounds_hold_whatever_the_depth():
 
 def test_an_index_makes_one_indifferent():
     """Against value iteration on an arm that may be retired, written down naively."""
-    bounds = ops.gittins_bernoulli(jnp.array(2.0), jnp.array(1.0), 0.8, depth=120)
+    bound = jax.jit(functools.partial(ops.gittins_bernoulli, depth=120))
+    bounds = bound(np.array(2.0), np.array(1.0), 0.8)
     reward = float(bounds.middle)
     retire, value = reward / 0.2, {}
     for n in range(120, -1, -1):
@@ -266,7 +269,7 @@ def test_draws_follow_the_prior():
         arms = arms_of(name)
         assert isinstance(arms, ops.Arms)
         nothing = ((0, 0),) * arms.num_arms
-        drawn = np.asarray(jax.vmap(arms.draw)(keys))
+        drawn = compiled(jax.vmap(arms.draw))(keys)
         np.testing.assert_allclose(drawn.mean(axis=0), mean(name, nothing), atol=0.03)
 
 

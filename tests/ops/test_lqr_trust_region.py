@@ -206,11 +206,11 @@ def test_no_other_policy_within_the_bound_is_better():
         return bound - jnp.sum(lqr.divergence(policy(numbers), old, laws))
 
     start = np.concatenate([old.gain.ravel(), old.offset.ravel(), np.log(old.covariance).ravel()])
-    cost, slope, slack, slack_slope = map(compiled, (cost, jax.grad(cost), slack, jax.grad(slack)))
+    cost, slack, slack_slope = map(compiled, (jax.value_and_grad(cost), slack, jax.grad(slack)))
     best = scipy.optimize.minimize(
         cost,
         start,
-        jac=slope,
+        jac=True,
         method="SLSQP",
         constraints={"type": "ineq", "fun": slack, "jac": slack_slope},
         options={"ftol": 1e-14, "maxiter": 200},

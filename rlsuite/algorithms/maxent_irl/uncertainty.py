@@ -21,6 +21,8 @@ References:
     theorem 1.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -30,6 +32,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from rlsuite.algorithms.maxent_irl.algorithm import reward_network
+from rlsuite.algorithms.maxent_irl.demonstrations import Demonstrations
 from rlsuite.algorithms.maxent_irl.likelihood import (
     Config,
     Problem,
@@ -117,48 +120,53 @@ def uncertainty(
     number = float(problem.demonstrations.number)
     if not np.isfinite(number):
         raise ValueError(f"demonstrations.number is {number}; allowed: a finite number")
-    flat, unravel = _ravel(params)
-    network = reward or reward_network(config)
+    _check_size(params)
+    return _errors(problem.mdp, problem.features, problem.demonstrations, config, params, reward)
 
-    def rewards(flat: Array) -> Reward:
-        return network.apply(unravel(flat), problem.features)
+
+@partial(jax.jit, static_argnames="reward")
+def _errors(
+    mdp: tabular.MDP,
+    features: Any,
+    demonstrations: Demonstrations,
+    config: Config,
+    params: Any,
+    reward: Network | None,
+) -> Uncertainty:
+    flat, rewards, unravel = _by_ravelled(features, config, params, reward)
 
     def loss(flat: Array) -> Array:
-        return loss_of_reward(rewards(flat), problem.mdp, problem.demonstrations, config)
+        return loss_of_reward(rewards(flat), mdp, demonstrations, config)
 
-    @jax.jit
-    def errors(flat: Array) -> Uncertainty:
-        def hessian_vector_product(vector: Array) -> Array:
-            return jax.jvp(jax.grad(loss), (flat,), (vector,))[1]
+    def hessian_vector_product(vector: Array) -> Array:
+        return jax.jvp(jax.grad(loss), (flat,), (vector,))[1]
 
-        hessian = jax.lax.map(hessian_vector_product, jnp.eye(flat.size, dtype=flat.dtype))
-        eigenvalues, vectors = jnp.linalg.eigh((hessian + hessian.T) / 2)
-        seen = eigenvalues > _tolerance(flat.dtype) * jnp.max(eigenvalues)
-        inverse = (vectors * jnp.where(seen, 1 / jnp.where(seen, eigenvalues, 1), 0)) @ vectors.T
-        scores = _score_covariance(flat, rewards, problem.mdp, config)
-        covariance = inverse @ scores @ inverse / number
-        unseen = jnp.sum(jnp.where(seen, 0, vectors**2), axis=1)
-        deviations = jnp.sqrt(jnp.diagonal(covariance))
-        to_rewards = jax.jacobian(rewards)(flat)
-        variances = jnp.einsum("...i,ij,...j->...", to_rewards, covariance, to_rewards)
-        return Uncertainty(
-            params=unravel(jnp.where(unseen > _tolerance(flat.dtype), jnp.inf, deviations)),
-            rewards=jnp.sqrt(jnp.maximum(variances, 0)),
-            covariance=covariance,
-        )
-
-    return errors(flat)
+    hessian = jax.lax.map(hessian_vector_product, jnp.eye(flat.size, dtype=flat.dtype))
+    eigenvalues, vectors = jnp.linalg.eigh((hessian + hessian.T) / 2)
+    seen = eigenvalues > _tolerance(flat.dtype) * jnp.max(eigenvalues)
+    inverse = (vectors * jnp.where(seen, 1 / jnp.where(seen, eigenvalues, 1), 0)) @ vectors.T
+    scores = _score_covariance(flat, rewards, mdp, config)
+    covariance = inverse @ scores @ inverse / demonstrations.number
+    unseen = jnp.sum(jnp.where(seen, 0, vectors**2), axis=1)
+    deviations = jnp.sqrt(jnp.diagonal(covariance))
+    to_rewards = jax.jacobian(rewards)(flat)
+    variances = jnp.einsum("...i,ij,...j->...", to_rewards, covariance, to_rewards)
+    return Uncertainty(
+        params=unravel(jnp.where(unseen > _tolerance(flat.dtype), jnp.inf, deviations)),
+        rewards=jnp.sqrt(jnp.maximum(variances, 0)),
+        covariance=covariance,
+    )
 
 
 def _score_covariance(flat: Array, rewards: Any, mdp: tabular.MDP, config: Config) -> Array:
     """Σ_t γ^{2t} E[g gᵀ] under the policy of the parameters."""
 
-    def log_policy(flat: Array) -> Array:
-        return _finite(solve(mdp.replace(reward=rewards(flat)), config).log_policy)
+    def log_policy(flat: Array) -> tuple[Array, Array]:
+        found = solve(mdp.replace(reward=rewards(flat)), config).log_policy
+        return _finite(found), found
 
-    scores = jax.jacfwd(log_policy)(flat)
+    scores, policy = jax.jacfwd(log_policy, has_aux=True)(flat)
     squared = mdp.replace(discount=mdp.discount**2)
-    policy = solve(mdp.replace(reward=rewards(flat)), config).log_policy
     visitation = tabular.visitation if config.horizon is None else tabular.finite_visitation
     weights = visitation(squared, policy).state_actions
     return jnp.einsum("...,...i,...j->ij", weights, scores, scores)
@@ -190,39 +198,46 @@ def identifiability(
         >>> report.identified, report.shaping, report.constant
         (4, 1, True)
     """
-    flat, unravel = _ravel(params)
-    network = reward or reward_network(config)
+    _check_size(params)
     mdp = problem.mdp
-
-    def rewards(flat: Array) -> Reward:
-        return network.apply(unravel(flat), problem.features)
-
-    def log_policy(flat: Array) -> Array:
-        return _finite(solve(mdp.replace(reward=rewards(flat)), config).log_policy)
+    slopes = _slopes(mdp, problem.features, config, params, reward)
+    to_policy, to_rewards = (np.asarray(slope, np.float64) for slope in slopes)
+    dimension = to_rewards.shape[-1]
 
     rows = _reachable(mdp)
-    to_policy = np.asarray(jax.jit(jax.jacfwd(log_policy))(flat), np.float64)
     acting = rows if mdp.terminal is None else rows & ~np.asarray(mdp.terminal)[:, None]
-    to_policy = to_policy.reshape(-1, *rows.shape, flat.size)[:, acting].reshape(-1, flat.size)
-    to_rewards = np.asarray(jax.jit(jax.jacobian(rewards))(flat), np.float64)
+    to_policy = to_policy.reshape(-1, *rows.shape, dimension)[:, acting].reshape(-1, dimension)
     is_state_reward = to_rewards.ndim == 2
     if is_state_reward:
         to_rewards = np.repeat(to_rewards[:, None], mdp.num_actions, axis=1)
     to_rewards = to_rewards[rows if is_state_reward else acting]
     shaping = _shaping(mdp, rows, acting, is_state_reward)
 
-    tolerance = _tolerance(flat.dtype)
+    tolerance = _tolerance(slopes[0].dtype)
     directions = _null_space(to_policy, tolerance)
     beyond = to_rewards - shaping @ np.linalg.lstsq(shaping, to_rewards, rcond=None)[0]
     redundant = _null_space(to_rewards, tolerance).shape[1]
     return Identifiability(
-        dimension=flat.size,
-        identified=flat.size - directions.shape[1],
+        dimension=dimension,
+        identified=dimension - directions.shape[1],
         redundant=redundant,
         shaping=_null_space(beyond @ directions, tolerance).shape[1] - redundant,
         constant=_spans(to_rewards @ directions, np.ones(len(to_rewards)), tolerance),
         directions=directions,
     )
+
+
+@partial(jax.jit, static_argnames="reward")
+def _slopes(
+    mdp: tabular.MDP, features: Any, config: Config, params: Any, reward: Network | None
+) -> tuple[Array, Array]:
+    """The derivatives of log π and of the rewards in the ravelled parameters."""
+    flat, rewards, _ = _by_ravelled(features, config, params, reward)
+
+    def log_policy(flat: Array) -> Array:
+        return _finite(solve(mdp.replace(reward=rewards(flat)), config).log_policy)
+
+    return jax.jacfwd(log_policy)(flat), jax.jacobian(rewards)(flat)
 
 
 def _shaping(
@@ -290,11 +305,19 @@ def _tolerance(dtype: Any) -> float:
     return float(jnp.finfo(dtype).eps) ** 0.5
 
 
-def _ravel(params: Any) -> tuple[Array, Any]:
+def _by_ravelled(
+    features: Any, config: Config, params: Any, reward: Network | None
+) -> tuple[Array, Callable[[Array], Reward], Callable[[Array], Any]]:
+    """(the parameters as a vector, the rewards of one, and the parameters that one stands for)."""
     flat, unravel = ravel_pytree(params)
-    if flat.size > _MOST_PARAMETERS:
+    network = reward or reward_network(config)
+    return flat, lambda flat: network.apply(unravel(flat), features), unravel
+
+
+def _check_size(params: Any) -> None:
+    size = sum(np.size(leaf) for leaf in jax.tree.leaves(params))
+    if size > _MOST_PARAMETERS:
         raise ValueError(
-            f"params has {flat.size} entries; allowed: at most {_MOST_PARAMETERS} (a covariance of "
+            f"params has {size} entries; allowed: at most {_MOST_PARAMETERS} (a covariance of "
             f"more is not formed; look at the rewards themselves with one-hot features)"
         )
-    return flat, unravel

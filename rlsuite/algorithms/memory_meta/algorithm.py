@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from rlsuite.algorithms.memory_meta import experience, impala, prediction
 from rlsuite.algorithms.memory_meta.config import Config, Rule, clipped_adam
@@ -70,7 +70,7 @@ def play(
     key: PRNGKeyArray,
     count: int,
     *,
-    greedy: bool = False,
+    greedy: bool | Bool[Array, ""] = False,
 ) -> Play:
     r"""Let an agent play, and say exactly what its choices lose.
 
@@ -101,8 +101,8 @@ def play(
         inputs = seen.observation
         carry, heads = network.apply(params, carry, inputs[None], seen.is_first[None])
         chances = jax.nn.softmax(heads[0, :, :arms])
-        if greedy:
-            chances = jax.nn.one_hot(jnp.argmax(chances, axis=-1), arms)
+        likeliest = jax.nn.one_hot(jnp.argmax(chances, axis=-1), arms)
+        chances = jnp.where(greedy, likeliest, chances)
         number = problem.states.number(counts[..., 1], counts[..., 0])
         losses = jnp.sum(chances * problem.losses[time, number], axis=-1)
         pull = jax.nn.one_hot(jax.random.categorical(of_pull, jnp.log(chances)), arms)
@@ -163,12 +163,11 @@ def make(
     net = impala.default_network(problem.control, config) if network is None else network
 
     def evaluate(key: PRNGKeyArray, state: impala.State) -> BanditEvaluation:
-        drawn, greedy = (
-            play(
-                problem, net, state.params, key, config.evaluation_episodes, greedy=greedy
-            ).value_lost
-            for greedy in (False, True)
-        )
+        def lost(greedy: Bool[Array, ""]) -> Float[Array, ""]:
+            count = config.evaluation_episodes
+            return play(problem, net, state.params, key, count, greedy=greedy).value_lost
+
+        drawn, greedy = jax.lax.map(lost, jnp.asarray([False, True]))
         return BanditEvaluation(drawn, greedy, problem.best - drawn)
 
     algorithm = impala.make(problem.control, config, network=net, optimizer=optimizer)

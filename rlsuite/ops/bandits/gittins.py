@@ -191,7 +191,8 @@ def gittins_normal(
     means = _onto(nodes, -right, right)
     known = means * norm.cdf(means / spread) + spread * norm.pdf(means / spread)
     at_most = _Worth(-right, right, known / (1 - gamma))
-    return Bracket(bound(at_least), bound(at_most))
+    both = jax.tree.map(lambda *ends: jnp.stack(ends), at_least, at_most)
+    return Bracket(*jax.vmap(bound)(both))
 
 
 def _before(
@@ -230,10 +231,10 @@ def _interpolate(
     signs = np.where(np.arange(len(nodes)) % 2, -1.0, 1.0)
     signs[[0, -1]] /= 2
     gaps = place[:, None] - nodes
-    terms = jnp.asarray(signs, x.dtype) / jnp.where(gaps == 0, 1, gaps)
-    smooth = terms @ worth.values / jnp.sum(terms, axis=1)
-    hit = jnp.any(gaps == 0, axis=1)
-    return jnp.where(hit, worth.values[jnp.argmin(jnp.abs(gaps), axis=1)], smooth)
+    # At a point its own term is so large that the others are lost in rounding.
+    least = jnp.sqrt(jnp.finfo(x.dtype).tiny)
+    terms = jnp.asarray(signs, x.dtype) / jnp.where(gaps == 0, least, gaps)
+    return terms @ worth.values / jnp.sum(terms, axis=1)
 
 
 def _onto(
