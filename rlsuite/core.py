@@ -29,7 +29,7 @@ from jaxtyping import PRNGKeyArray
 from rlsuite.io.checkpoints import Checkpoints
 from rlsuite.io.logs import Sink
 from rlsuite.io.records import Record, fingerprint
-from rlsuite.loop import History, check, drive
+from rlsuite.loop import History, check, drive, even
 from rlsuite.placement import Batch, batch_of, gather, plan, split, traced_arguments
 from rlsuite.programs import Program
 
@@ -137,7 +137,8 @@ def run(
             None for one problem.
         mesh: A mesh of one axis to shard the batch over. By default all devices (of all
             processes), or as many as divide an axis of the batch.
-        chunk_length: Steps between two visits to the host; the algorithm's own by default.
+        chunk_length: Steps between two visits to the host; by default the algorithm's own, or
+            somewhat fewer where all chunks are as long then, and one program does them.
         evaluate_every: Evaluate at the first chunk's end after every so many steps. A run also
             evaluates at its end.
         directory: Where checkpoints and ``metrics.jsonl`` go; None writes nothing.
@@ -182,6 +183,8 @@ def run(
         log = [stack.enter_context(contextlib.closing(record.log(start)))] if record else []
         history = History(batch, [*sinks, *log])
         length = chunk_length or program.chunk_length
+        if not (chunk_length or record or evaluate_every):
+            length = even(num_steps, length)
         steps = range(start, num_steps)
         state = drive(program, state, steps, length, evaluate_every, record, history, progress)
         history.evaluated(num_steps, gather(program.evaluate(state, num_steps)))

@@ -100,6 +100,24 @@ def drive(
     return state
 
 
+def even(num_steps: int, length: int) -> int:
+    """The length of chunks that are all as long: one for what is left is one more program.
+
+    Args:
+        num_steps: How many steps there are.
+        length: The most that a chunk has.
+
+    Returns:
+        The length; the most where less than half would be even.
+
+    Example:
+        >>> even(150, 100), even(400, 100), even(101, 100), even(30, 100)
+        (75, 100, 100, 100)
+    """
+    lengths = [n for n in range(1, length + 1) if num_steps % n == 0 and 2 * n >= length]
+    return max(lengths, default=length)
+
+
 def _chunks(steps: range, length: int) -> Iterator[tuple[int, int]]:
     """(first step, number of steps) of each chunk; chunks end at multiples of ``length``."""
     step = steps.start

@@ -43,6 +43,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from gymnax.environments import environment
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from rlsuite.envs.control import Control
@@ -84,6 +85,9 @@ def satisfied(
     """
     distance = jnp.linalg.norm(states, axis=-1)
     return jnp.stack([jnp.all(distance <= OUTER, -1), jnp.all(distance >= INNER, -1)], axis=-1)
+
+
+_satisfied = jax.jit(satisfied)
 
 
 @struct.dataclass
@@ -186,10 +190,10 @@ def _accepted(
 ) -> Float[np.ndarray, "count time 2"]:
     """The first of many random paths that are as they should be."""
     # With a memory of some steps, four in ten are refused at most.
-    states = _path(jax.random.split(key, 3 * count + 32), kind, memory)
-    obeys = np.asarray(satisfied(states))
+    keys = jax.random.split(key, 3 * count + 32)
+    states, obeys = jax.device_get(_paths(keys, kind, _root(memory), _root(_TURNING)))
     possible = np.all(np.abs(np.diff(states, axis=1)) <= STEP, axis=(1, 2))
-    found = np.asarray(states)[obeys[:, kind] & possible & (both | ~obeys[:, 1 - kind])][:count]
+    found = states[obeys[:, kind] & possible & (both | ~obeys[:, 1 - kind])][:count]
     if len(found) < count:
         raise ValueError(
             f"memory is {memory}; allowed: so long that most paths take no step beyond {STEP}"
@@ -197,24 +201,34 @@ def _accepted(
     return found
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2))
-@functools.partial(jax.vmap, in_axes=(0, None, None))
-def _path(key: PRNGKeyArray, kind: int, memory: float) -> Float[Array, "time 2"]:
-    """A random path of one kind; see the module."""
+@jax.jit
+@functools.partial(jax.vmap, in_axes=(0, None, None, None))
+def _paths(
+    key: PRNGKeyArray,
+    kind: ArrayLike,
+    memory: Float[ArrayLike, "time time"],
+    turning: Float[ArrayLike, "time time"],
+) -> tuple[Float[Array, "time 2"], Bool[Array, "2"]]:
+    """A random path of one kind, and what it obeys; see the module."""
     of_distance, of_turns, of_angle = jax.random.split(key, 3)
     share = jax.scipy.stats.norm.cdf(_smooth(of_distance, memory))
-    distance = (_OUTERMOST * jnp.sqrt(share), _INNERMOST + (_FAR - _INNERMOST) * share)[kind]
-    turns = _TURN * _smooth(of_turns, _TURNING)
+    near, far = _OUTERMOST * jnp.sqrt(share), _INNERMOST + (_FAR - _INNERMOST) * share
+    turns = _TURN * _smooth(of_turns, turning)
     angle = jax.random.uniform(of_angle, maxval=2 * jnp.pi) + jnp.cumsum(turns)
-    return _plane(distance, angle)
+    states = _plane(jnp.where(kind == 0, near, far), angle)
+    return states, satisfied(states)
 
 
-def _smooth(key: PRNGKeyArray, memory: float) -> Float[Array, " time"]:
-    """A Gaussian process of unit variance with covariance exp(−½ (Δt / memory)²)."""
+def _root(memory: float) -> Float[np.ndarray, "time time"]:
+    """Of the covariance exp(−½ (Δt / memory)²)."""
     times = np.arange(STATES)
     covariance = np.exp(-0.5 * ((times[:, None] - times) / memory) ** 2)
-    root = np.linalg.cholesky(covariance + 1e-5 * np.eye(STATES))
-    return jnp.asarray(root, jnp.float32) @ jax.random.normal(key, (STATES,))
+    return np.linalg.cholesky(covariance + 1e-5 * np.eye(STATES)).astype(np.float32)
+
+
+def _smooth(key: PRNGKeyArray, root: Float[ArrayLike, "time time"]) -> Float[Array, " time"]:
+    """A Gaussian process of unit variance, from its covariance's root."""
+    return jnp.asarray(root) @ jax.random.normal(key, (STATES,), jnp.float32)
 
 
 def _plane(distance: Float[Array, "*n"], angle: Float[Array, "*n"]) -> Float[Array, "*n 2"]:
@@ -295,5 +309,5 @@ def _circles(axes: Any, title: str) -> None:
 def _colours(states: Float[np.ndarray, "path time 2"]) -> list[str]:
     """Green for both constraints, blue and orange for one, red for none."""
     names = {(True, True): "#059669", (True, False): "#2563eb", (False, True): "#dc6803"}
-    obeyed = np.asarray(satisfied(jnp.asarray(states))).tolist()
+    obeyed = np.asarray(_satisfied(states)).tolist()
     return [names.get(tuple(pair), "#d92d20") for pair in obeyed]

@@ -62,8 +62,6 @@ def episode_returns(
         of_start, of_steps = jax.random.split(key)
         keys = jax.random.split(of_steps, num_episodes)
         first = jax.vmap(problem.reset)(jax.random.split(of_start, num_episodes))
-        # What is remembered has no shape before the first action.
-        now, carry, earned = jax.vmap(act, (None, 0, 0, None))(0, keys, first, None)
 
         def step(loop: Any) -> Any:
             time, now, carry, earned = loop
@@ -75,6 +73,14 @@ def episode_returns(
             earned = earned + jnp.where(ended, 0.0, reward)
             return time + 1, (state, timestep), carry, earned
 
-        return jax.lax.while_loop(goes_on, step, (1, now, carry, earned))[3]
+        begin = (0, first, None, jnp.zeros_like(first[1].reward))
+        # What is remembered has no shape before the first action; else that is like all others.
+        if _types(jax.eval_shape(step, begin)) != _types(begin):
+            begin = step(begin)
+        return jax.lax.while_loop(goes_on, step, begin)[3]
 
     return jax.jit(walk)(key)
+
+
+def _types(tree: Any) -> Any:
+    return jax.tree.map(lambda x: (jnp.shape(x), jnp.result_type(x)), tree)

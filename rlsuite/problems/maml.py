@@ -59,7 +59,7 @@ def _midpoints(bounds: tuple[Any, Any], count: int = 500) -> np.ndarray:
 def _maze_losses(problem: MazeDistribution) -> dict[str, float]:
     """The KL of the uniform policy from the experts' actions, and of the experts' own."""
     nothing = jnp.zeros(problem.features.shape[0])
-    losses = jax.vmap(lambda task: task_clustering.kl_loss(nothing, task, problem.config))
+    losses = jax.jit(jax.vmap(lambda task: task_clustering.kl_loss(nothing, task, problem.config)))
     return {"random": float(jnp.mean(losses(problem.query))), "optimal": 0.0}
 
 
@@ -100,6 +100,21 @@ def draw_fits(problem: maml.Sinusoids, config: maml.Config, state: maml.State) -
 def _draw_fit(
     axes: Any, problem: maml.Sinusoids, config: maml.Config, state: maml.State, key: Any
 ) -> None:
+    x, line, some, targets, fits = jax.device_get(_fits(problem, config, state, key))
+    axes.plot(x, line, color="0.85", linewidth=5, label="wave")
+    axes.plot(x, fits[0], color="#64748b", linestyle=":", label="before")
+    axes.plot(x, fits[1], color="#dc6803", label="after 1 step")
+    axes.plot(x, fits[-1], color="#2563eb", label=f"after {len(fits) - 1} steps")
+    axes.plot(some, targets, "^", color="#1e293b", label="points seen")
+    axes.set(xlabel="x")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+@jax.jit
+def _fits(
+    problem: maml.Sinusoids, config: maml.Config, state: maml.State, key: Any
+) -> tuple[Any, ...]:
+    """(where, a wave there; some points, the wave there; what is said after each step)."""
     of_wave, of_points = jax.random.split(key)
     wave = problem.wave(of_wave)
     low, high = problem.interval
@@ -110,20 +125,15 @@ def _draw_fit(
     fits = maml.adapt(
         problem, config, state, support, key, monitor=lambda params: apply(params, line.inputs)
     ).monitored
-    axes.plot(x, line.targets, color="0.85", linewidth=5, label="wave")
-    axes.plot(x, fits[0], color="#64748b", linestyle=":", label="before")
-    axes.plot(x, fits[1], color="#dc6803", label="after 1 step")
-    axes.plot(x, fits[-1], color="#2563eb", label=f"after {len(fits) - 1} steps")
-    axes.plot(some, support.targets, "^", color="#1e293b", label="points seen")
-    axes.set(xlabel="x")
-    axes.spines[["top", "right"]].set_visible(False)
+    return x, line.targets, some, support.targets, fits
 
 
 def draw_paths(problem: maml.Navigation, config: maml.Config, state: maml.State) -> Any:
     """Paths to four goals before and after updates."""
     from matplotlib.figure import Figure
 
-    goals = 0.7 * problem.reach * jnp.asarray([(1.0, 1.0), (-1.0, 1.0), (-1.0, -1.0), (1.0, -1.0)])
+    corners = np.asarray([(1.0, 1.0), (-1.0, 1.0), (-1.0, -1.0), (1.0, -1.0)], np.float32)
+    goals = np.float32(0.7 * problem.reach) * corners
     colours = ("#2563eb", "#dc6803", "#059669", "#9333ea")
     figure = Figure(figsize=(9, 3), layout="constrained")
     panels = figure.subplots(1, 3, sharex=True, sharey=True)

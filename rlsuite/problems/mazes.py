@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from rlsuite.data.offline import Offline, offline
-from rlsuite.problems.datasets import DATASETS
+from rlsuite.problems.datasets import DATASETS, Made
 from rlsuite.registry import Problem
 
 LENGTHS: Mapping[str, int] = {"umaze": 300, "medium": 600, "large": 800}
@@ -40,7 +40,7 @@ def maze(name: str, *, journeys: bool = False) -> Offline:
     """
     from rlsuite.envs import point_maze
 
-    made = DATASETS[f"pointmaze-{name}-jax"].make(_STEPS, _SEED)
+    made = _walks(name, _STEPS)
     episodes = made.episodes
     if journeys:
         count = len(episodes.lengths)
@@ -53,6 +53,11 @@ def maze(name: str, *, journeys: bool = False) -> Offline:
         random_return=float(made.references.random_return),
         expert_return=float(made.references.expert_return),
     )
+
+
+@functools.cache
+def _walks(name: str, num_steps: int) -> Made:
+    return DATASETS[f"pointmaze-{name}-jax"].make(num_steps, _SEED)
 
 
 def at_rest(name: str) -> Callable[[Any], Float[Array, " 4"]]:

@@ -32,6 +32,7 @@ GOAL = np.asarray([0.4, 0.3], np.float32)
 _NOISE, _TRIALS = 0.2, 2000
 
 
+@functools.cache
 def slippery_point(probability: float, num_episodes: int = 400) -> Offline:
     """The point on slippery ground, and recorded walks.
 

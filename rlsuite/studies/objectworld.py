@@ -128,7 +128,7 @@ def _other_dynamics(problem: maxent_irl.Problem, config: maxent_irl.Config, para
         mdp = mdp.replace(transition=steady)
         return maxent_irl.value_difference(mdp, network.apply(params, features))
 
-    return np.asarray(jax.vmap(difference)(problem, params))
+    return np.asarray(jax.jit(jax.vmap(difference))(problem, params))
 
 
 def draw(cells: list[Cell]) -> "Figure":

@@ -315,7 +315,9 @@ PROBE = ENTRY.problems[ENTRY.probe]
 @pytest.fixture(scope="module")
 def probe():
     problem = PROBE.build()
-    result = run(ENTRY.make, problem, PROBE.config, KEY, PROBE.num_steps, progress=False)
+    result = run(
+        ENTRY.make, problem, PROBE.config, KEY, PROBE.num_steps, chunk_length=100, progress=False
+    )
     return problem, result
 
 

@@ -126,7 +126,7 @@ def test_on_a_linear_system_the_error_is_bayes_optimal():
         model=dd.Model(kind="mlp", channels=8, multiples=(1,), diffusion_steps=2, inverse_units=64),
     )
     problem = offline("linear", linear(0, 1000, 20))
-    state = run(dd.make, problem, config, KEY, 1500, progress=False).state
+    state = run(dd.make, problem, config, KEY, 1500, chunk_length=100, progress=False).state
     fresh = linear(1, 1000, 20)
     inverse = networks.inverse_dynamics(problem, config)
 

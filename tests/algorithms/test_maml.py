@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from compiled import compiled
 
 from rlsuite.algorithms import maml
 from rlsuite.core import run
@@ -23,13 +24,13 @@ WAVES = maml.Sinusoids(shots=10)
 
 
 def draw(tasks, count):
-    return jax.jit(jax.vmap(tasks.sample))(jax.random.split(KEY, count))
+    return compiled(jax.vmap(tasks.sample))(jax.random.split(KEY, count))
 
 
 def test_waves_have_the_ranges_and_moments_of_the_paper():
     keys = jax.random.split(KEY, 20_000)
-    amplitudes, phases = (np.asarray(x) for x in jax.jit(jax.vmap(WAVES.wave))(keys))
-    x = np.asarray(draw(WAVES, 2000).support.inputs)
+    amplitudes, phases = compiled(jax.vmap(WAVES.wave))(keys)
+    x = draw(WAVES, 2000).support.inputs
     for values, low, high in ((amplitudes, 0.1, 5.0), (phases, 0.0, np.pi), (x, -5.0, 5.0)):
         assert low <= values.min() < low + 0.001 * (high - low)
         assert high - 0.001 * (high - low) < values.max() <= high
@@ -49,9 +50,8 @@ def test_support_and_query_are_different_points_of_one_wave():
 def test_the_baselines_of_waves_are_what_fixed_functions_reach():
     baselines = ENTRY.problems["sinusoid-10"].baselines(WAVES)
     points = draw(WAVES, 50_000).query
-    x = np.asarray(points.inputs[..., 0])
+    x, targets = points.inputs[..., 0], points.targets
     best = -2.55 * 2 / np.pi * np.cos(x)
-    targets = np.asarray(points.targets)
     np.testing.assert_allclose(baselines["random"], np.mean(targets**2), rtol=0.02)
     np.testing.assert_allclose(
         baselines["no adaptation"], np.mean((targets - best) ** 2), rtol=0.02
@@ -62,7 +62,7 @@ def test_adaptation_has_its_closed_form():
     config = maml.Config(inner_rate=0.2, evaluation_steps=3)
     state = maml.State(jnp.asarray([1.0, 0.0, -2.0, 5.0]), None, ())
     curve = functools.partial(maml.adaptation_curve, REGRESSIONS, config, state, network=linear())
-    losses = jax.jit(jax.vmap(curve))(jax.random.split(KEY, 40_000)).mean(axis=0)
+    losses = compiled(jax.vmap(curve))(jax.random.split(KEY, 40_000)).mean(axis=0)
     for step, loss in enumerate(losses):
         expected = REGRESSIONS.expected_loss(state.params, rate=0.2, num_steps=step)
         np.testing.assert_allclose(loss, expected, rtol=0.02)
@@ -96,9 +96,9 @@ def test_every_method_finds_the_best_initialisation(name):
 
 def test_learned_rates_become_the_inverse_curvature():
     state = learn(learned_rates=True)
-    best = 1 / (2 * REGRESSIONS.curvature)
-    np.testing.assert_allclose(state.rates[:2], best[:2], rtol=0.1)
-    assert np.all(state.rates[2:] > 0.5)
+    best, rates = 1 / (2 * np.asarray(REGRESSIONS.curvature)), np.asarray(state.rates)
+    np.testing.assert_allclose(rates[:2], best[:2], rtol=0.1)
+    assert np.all(rates[2:] > 0.5)
 
 
 @functools.cache
@@ -123,49 +123,48 @@ def test_waves_are_learned_in_one_step():
 
 def test_only_the_head_adapts_where_it_is_asked_to():
     config, result = trained("head")
-    task = WAVES.sample(KEY)
-    adapted = jax.jit(functools.partial(maml.adapt, WAVES, config))(result.state, task.support, KEY)
-    for name, layer in adapted.params["params"].items():
-        moved = np.any(layer["kernel"] != result.state.params["params"][name]["kernel"])
+
+    @compiled
+    def adapted(state):
+        end = maml.adapt(WAVES, config, state, WAVES.sample(KEY).support, KEY)
+        return state.params["params"], end.params["params"]
+
+    before, after = adapted(result.state)
+    for name, layer in after.items():
+        moved = np.any(layer["kernel"] != before[name]["kernel"])
         assert moved == (name == "layers_4")
     assert result.evaluations.after_one[0] < 0.8 * result.evaluations.before[0]
+
+
+@functools.partial(compiled, static_argnames=("config", "mask", "inner_optimizer", "num_steps"))
+def adapted(config, **options):
+    """(where it begins, from which points, where it leads) for one regression."""
+    state = maml.make(REGRESSIONS, config, network=linear()).init(KEY)
+    support = REGRESSIONS.sample(KEY).support
+    end = maml.adapt(REGRESSIONS, config, state, support, KEY, network=linear(), **options)
+    return state.params, support, end.params
 
 
 def test_a_mask_of_ones_own_takes_the_place_of_the_config():
     def mask(params):
         return jnp.ndim(params) == 0  # nothing
 
-    config = maml.Config(inner_rate=0.1)
-    state = maml.make(REGRESSIONS, config, network=linear()).init(KEY)
-    support = REGRESSIONS.sample(KEY).support
-    still = maml.adapt(REGRESSIONS, config, state, support, KEY, network=linear(), mask=mask)
-    np.testing.assert_array_equal(still.params, state.params)
+    start, _, end = adapted(maml.Config(inner_rate=0.1), mask=mask)
+    np.testing.assert_array_equal(end, start)
 
 
 def test_an_inner_optimiser_of_ones_own_is_used():
     config = maml.Config(inner_rate=0.5, evaluation_steps=1)
-    state = maml.make(REGRESSIONS, config, network=linear()).init(KEY)
-    support = REGRESSIONS.sample(KEY).support
-    adapted = maml.adapt(
-        REGRESSIONS,
-        config,
-        state,
-        support,
-        KEY,
-        network=linear(),
-        inner_optimizer=optax.sign_sgd,
-    )
-    np.testing.assert_allclose(np.abs(adapted.params), 0.5)
+    _, _, end = adapted(config, inner_optimizer=optax.sign_sgd)
+    np.testing.assert_allclose(np.abs(end), 0.5)
 
 
 def test_implicit_adaptation_stays_near_where_it_started():
     config = maml.Config(method="implicit", inner_rate=0.1, proximity=3.0)
-    state = maml.make(REGRESSIONS, config, network=linear()).init(KEY)
-    support = REGRESSIONS.sample(KEY).support
-    adapted = maml.adapt(REGRESSIONS, config, state, support, KEY, num_steps=200, network=linear())
-    weights = jnp.linalg.solve(support.inputs, support.targets)
-    curvature = 2 * REGRESSIONS.curvature
-    np.testing.assert_allclose(adapted.params, curvature * weights / (curvature + 3.0), rtol=1e-4)
+    _, support, end = adapted(config, num_steps=200)
+    weights = np.linalg.solve(support.inputs, support.targets)
+    curvature = 2 * np.asarray(REGRESSIONS.curvature)
+    np.testing.assert_allclose(end, curvature * weights / (curvature + 3.0), rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -210,9 +209,9 @@ mesh = Mesh(np.asarray(devices), ("tasks",), axis_types=(AxisType.Auto,))
 config = maml.Config(num_tasks=16, evaluation_tasks=16, evaluation_steps=1)
 for spread in (mesh, None):
     algorithm = maml.make(linear_regressions(), config, network=linear(), mesh=spread)
-    state = algorithm.init(jax.random.key(0))
+    state, step = jax.jit(algorithm.init)(jax.random.key(0)), jax.jit(algorithm.step)
     for i in range(3):
-        state, metrics = jax.jit(algorithm.step)(jax.random.key(i), state)
+        state, metrics = step(jax.random.key(i), state)
     found = jax.tree.leaves((state, metrics, jax.jit(algorithm.evaluate)(jax.random.key(9), state)))
     if spread is not None:
         assert all(len(x.sharding.device_set) == 8 for x in found)

@@ -23,7 +23,7 @@ def given(trial, kinds, num_seeds, stages, *, num_steps):
     assert trial.num_steps == (0 if trial.name == "untrained policy" else 7)
     losses = {kind: -np.asarray(RETURNS[trial.name]) for kind in kinds}
     diverged = dict.fromkeys(kinds, np.zeros(2))
-    state = make(trial.tasks, trial.config, **trial.callables).init(jax.random.key(0))
+    state = jax.jit(make(trial.tasks, trial.config, **trial.callables).init)(jax.random.key(0))
     return trials.Outcome(trial.name, losses, diverged, dict.fromkeys(kinds, 0.1), 1.0, state)
 
 

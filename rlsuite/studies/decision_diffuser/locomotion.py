@@ -148,7 +148,9 @@ def _scores(name: str, problem: Offline, sizes: Sizes, seeds: int) -> Mapping[st
         num_seeds=seeds,
         progress=f"{name}, hopper",
     ).state
-    act = _planning(problem, config) if entry is ENTRY else _deciding(entry, problem, config)
+    act = jax.jit(
+        _planning(problem, config) if entry is ENTRY else _deciding(entry, problem, config)
+    )
     scores = [_hopped(act, of_seed(states, seed), sizes.num_episodes) for seed in range(seeds)]
     return {"scores": np.asarray(problem.score(jnp.asarray(scores)))}
 
@@ -179,11 +181,10 @@ def _deciding(entry: Entry, problem: Offline, config: Any) -> Act:
 def _hopped(act: Act, state: Any, count: int) -> float:
     """The mean return of some episodes."""
     recorder = Recorder(lambda: datasets.gymnasium_of("Hopper-v5"), count, seed=1)
-    compiled = jax.jit(act)
     keys = iter(jax.random.split(jax.random.key(1), LENGTH))
 
     def together(observations: np.ndarray, carry: Any) -> tuple[np.ndarray, Any]:
-        actions, carry = compiled(state, next(keys), observations, carry)
+        actions, carry = act(state, next(keys), observations, carry)
         return np.asarray(actions), carry
 
     earned = episode_returns(recorder, together, LENGTH)

@@ -1,6 +1,7 @@
 """Returns in mazes: plans against policies, trained on the same walks, in the same run."""
 
 import dataclasses
+import functools
 import time
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from jaxtyping import Array
 
 from rlsuite.algorithms import decision_diffuser as dd
+from rlsuite.algorithms.decision_diffuser.planning import begin
 from rlsuite.configuration import to_json
 from rlsuite.core import run
 from rlsuite.envs import point_maze
@@ -140,8 +142,8 @@ def _sampled(problem: Problem, states: dd.State, samplers: tuple[str, ...]) -> d
 
 def _seconds(act: Any, config: dd.Config, state: dd.State) -> float:
     """The time of an action that a plan is made for, not the first; the least of ten."""
-    seen = jnp.zeros(state.statistics.bound.shape)
-    _, carry = jax.jit(lambda state: act(None, state, seen, None))(state)
+    seen = np.zeros(state.statistics.bound.shape, np.float32)
+    carry = jax.jit(functools.partial(begin, config))(seen)
     carry = carry._replace(time=carry.time + config.planning.replan_every - 1)
     again = jax.jit(lambda state, carry: act(None, state, seen, carry))
     jax.block_until_ready(again(state, carry))

@@ -70,4 +70,9 @@ def of_seed(states: Any, seed: int) -> Any:
     Returns:
         Its own.
     """
+    return _at(states, seed)
+
+
+@jax.jit
+def _at(states: Any, seed: Any) -> Any:
     return jax.tree.map(operator.itemgetter(seed), states)
