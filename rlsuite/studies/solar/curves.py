@@ -14,9 +14,8 @@ from rlsuite.core import Result, run
 from rlsuite.io.reports import Section, picture
 from rlsuite.io.stages import Stages
 from rlsuite.io.tables import Table, number, table
-from rlsuite.problems.solar import navigation_returns
 from rlsuite.studies.solar import pictures
-from rlsuite.studies.solar.transitions import STEPS, point
+from rlsuite.studies.solar.transitions import STEPS, known_returns, point
 from rlsuite.studies.summaries import BLUE, GREEN, GREY, ORANGE, PURPLE, band, over, plain, text_of
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def section(sizes: Sizes, stages: Stages) -> Section:
     found = {name: _stage(name, sizes, stages) for name in sizes.methods}
     curves = {name: Curve(*(one[field] for field in Curve._fields)) for name, one in found.items()}
     seen = pictures.Seen(*(found[SOLAR][field] for field in pictures.Seen._fields))
-    best = navigation_returns(point())["optimal"]
+    best = known_returns()["optimal"]
     drawn = picture(
         "curves",
         draw(curves, best),

@@ -1,6 +1,7 @@
 """Eigenvalues of learned dynamics, and whether the model is as sure of them as it may be."""
 
 import dataclasses
+import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -16,7 +17,7 @@ from rlsuite.io.stages import Stages
 from rlsuite.io.tables import number, table
 from rlsuite.ops import mniw
 from rlsuite.problems.latent_models import ENTRY, SYSTEM, linear_system
-from rlsuite.studies.solar.transitions import trained
+from rlsuite.studies.solar.transitions import trained, untested
 from rlsuite.studies.summaries import BLUE, ORANGE, plain
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _law(name: str, updates: int, stages: Stages) -> mniw.Natural:
     """q(F, Σ) of one model."""
 
     def compute() -> dict[str, Any]:
-        return trained(name, "mniw", updates, 1)[2].state.params.transition._asdict()
+        return trained(name, "mniw", updates, 1, tested=False)[2].state.params.transition._asdict()
 
     identity = str((name, to_json(ENTRY.problems[name].config), updates))
     found = stages(f"spectrum {name}", identity, compute)
@@ -149,7 +150,7 @@ def _coverage(sizes: Sizes, truth: np.ndarray, stages: Stages) -> Any:
         def compute(config: latent_models.Config = config) -> dict[str, Any]:
             worlds = [linear_system(seed=seed) for seed in range(sizes.worlds)]
             result = run(
-                ENTRY.make_for(entry),
+                functools.partial(untested, **entry.callables),
                 jax.tree.map(lambda *leaves: jnp.stack(leaves), *worlds),
                 config,
                 jax.random.key(0),
