@@ -9,7 +9,7 @@ import os
 import pathlib
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -88,9 +88,11 @@ class Program:
         self._arguments = arguments
         self.name = algorithm_name(make)
         began = time.monotonic()
-        traced, self.chunk_length, self._evaluates = _trace_init(*self._static, *self._shapes(0))
-        self.shapes = placement.annotate(traced.out_info)
+        begin = _begin(*self._static, *self._described(0))
         self.compile_seconds = time.monotonic() - began
+        self.shapes = placement.annotate(begin.traced.out_info)
+        self.chunk_length = begin.chunk_length
+        self._evaluates = begin.evaluates
 
     def init(self) -> Any:
         """The states at step 0."""
@@ -112,11 +114,11 @@ class Program:
         self, part: Callable[..., Any], options: tuple[int, ...], step: int, *state: Any
     ) -> Any:
         began = time.monotonic()
-        compiled = _compile(part, options, *self._static, *self._shapes(step, *state))
+        compiled = _compile(part, options, *self._static, *self._described(step, *state))
         self.compile_seconds += time.monotonic() - began
         return compiled(np.asarray(step, np.int32), *self._arguments, *state)
 
-    def _shapes(self, step: int, *state: Any) -> tuple[Any, ...]:
+    def _described(self, step: int, *state: Any) -> tuple[Any, ...]:
         """What distinguishes programs of the same static inputs: structure, shapes and modes."""
         inputs = (np.asarray(step, np.int32), *self._arguments, *state)
         leaves, tree = jax.tree.flatten(inputs)
@@ -154,38 +156,54 @@ def _compile(
     modes: tuple[Any, ...],
 ) -> Callable[..., Any]:
     if part is _init:
-        traced, *_ = _trace_init(make, structure, placement, tree, shapes, modes)
-        return traced.lower().compile(compiler_options=dict(compiler_options))
-    del modes  # only distinguishes programs
-    function = placement.batch.over(part(make, structure, *options))
-    donated = (4,) if part is _steps else ()
-    jitted = jax.jit(function, donate_argnums=donated, out_shardings=placement.of_runs())
-    lowered = jitted.lower(*jax.tree.unflatten(tree, shapes))
-    return lowered.compile(compiler_options=dict(compiler_options))
+        traced = _begin(make, structure, placement, tree, shapes, modes).traced
+    else:
+        donated = (4,) if part is _steps else ()
+        traced = _trace(part(make, structure, *options), placement, tree, shapes, donated)
+    return traced.lower().compile(compiler_options=dict(compiler_options))
+
+
+class _Begin(NamedTuple):
+    """What is known of a run before anything is compiled."""
+
+    traced: jax.stages.Traced
+    chunk_length: int
+    evaluates: bool
 
 
 @functools.lru_cache(maxsize=64)
-def _trace_init(
+def _begin(
     make: Callable[..., Any],
     structure: Structure,
     placement: Placement,
     tree: Any,
     shapes: tuple[jax.ShapeDtypeStruct, ...],
     modes: tuple[Any, ...],
-) -> tuple[Any, int, bool]:
-    """The initialisation before it is compiled, the chunk length, and whether there is evaluate."""
-    del modes
-    made: list[Any] = []
+) -> _Begin:
+    """Trace ``init``, once for the state's shapes and for the program."""
+    del modes  # only distinguishes programs
+    told: list[tuple[int, bool]] = []
 
-    def noted(problem: Any, config: Any) -> Any:
-        made.append(make(problem, config))
-        return made[-1]
+    def noting(problem: Any, config: Any) -> Any:
+        made = make(problem, config)
+        told.append((made.chunk_length, made.evaluate is not None))
+        return made
 
-    function = placement.batch.over(_init(noted, structure))
-    traced = jax.jit(function, out_shardings=placement.of_runs()).trace(
-        *jax.tree.unflatten(tree, shapes)
-    )
-    return traced, made[0].chunk_length, made[0].evaluate is not None
+    traced = _trace(_init(noting, structure), placement, tree, shapes)
+    return _Begin(traced, *told[0])
+
+
+def _trace(
+    part: Callable[..., Any],
+    placement: Placement,
+    tree: Any,
+    shapes: tuple[jax.ShapeDtypeStruct, ...],
+    donated: tuple[int, ...] = (),
+) -> jax.stages.Traced:
+    """Trace a part, over the batch."""
+    function = placement.batch.over(part)
+    jitted = jax.jit(function, donate_argnums=donated, out_shardings=placement.of_runs())
+    return jitted.trace(*jax.tree.unflatten(tree, shapes))
 
 
 def _strong(tree: Any) -> Any:

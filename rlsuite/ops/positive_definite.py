@@ -52,9 +52,11 @@ def _cholesky(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
     rest, columns = matrix, []
     for number in range(size):
         column = rest[..., :1] * jax.lax.rsqrt(rest[..., :1, :1])
-        columns.append(jnp.pad(column, [(0, 0)] * (matrix.ndim - 2) + [(number, 0), (0, 0)]))
-        below = column[..., 1:, :]
-        rest = rest[..., 1:, 1:] - below * jnp.swapaxes(below, -1, -2)
+        above = [(0, 0, 0)] * (matrix.ndim - 2) + [(number, 0, 0), (0, 0, 0)]
+        columns.append(jax.lax.pad(column, jnp.zeros((), column.dtype), above))
+        if number + 1 < size:
+            below = column[..., 1:, :]
+            rest = rest[..., 1:, 1:] - below * jnp.swapaxes(below, -1, -2)
     return jnp.concatenate(columns, axis=-1)
 
 
@@ -150,7 +152,8 @@ def _solve_lower(factor: Array, right: Array) -> Array:
     for number in range(size):
         column = factor[..., number:, number : number + 1]
         rows.append(rest[..., :1, :] / column[..., :1, :])
-        rest = rest[..., 1:, :] - column[..., 1:, :] * rows[-1]
+        if number + 1 < size:
+            rest = rest[..., 1:, :] - column[..., 1:, :] * rows[-1]
     return jnp.concatenate(rows, axis=-2)
 
 
@@ -175,7 +178,8 @@ def _solve_upper(factor: Array, right: Array) -> Array:
     for number in reversed(range(size)):
         column = upper[..., : number + 1, number : number + 1]
         rows.append(rest[..., -1:, :] / column[..., -1:, :])
-        rest = rest[..., :-1, :] - column[..., :-1, :] * rows[-1]
+        if number > 0:
+            rest = rest[..., :-1, :] - column[..., :-1, :] * rows[-1]
     return jnp.concatenate(rows[::-1], axis=-2)
 
 
