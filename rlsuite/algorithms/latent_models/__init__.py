@@ -14,6 +14,7 @@ from rlsuite.algorithms.latent_models.acting import (
     PlanningMetrics,
     PlanningState,
     make_planner,
+    refitted_cost,
 )
 from rlsuite.algorithms.latent_models.affine import LinearParams, dynamics, linear, mniw
 from rlsuite.algorithms.latent_models.algorithm import (
@@ -179,6 +180,7 @@ __all__ = [
     "potentials",
     "predict",
     "prediction_nll",
+    "refitted_cost",
     "respond",
     "rssm",
     "see",

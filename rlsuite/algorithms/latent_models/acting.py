@@ -2,6 +2,10 @@
 
     episodes of random actions → [train on all episodes → episodes of plans, with noise] again …
 
+The cost that plans are judged by is the convex quadratic function of filtered states and actions
+that is closest to what all kept episodes paid; the one that shapes states, by gradients, is slow to
+follow states that move.
+
 Reference:
     Hafner et al.: Learning latent dynamics for planning from pixels. ICML 2019, arXiv:1811.04551,
     algorithm 1.
@@ -20,11 +24,26 @@ from rlsuite.algorithms.latent_models.algorithm import Recorded, default_model
 from rlsuite.algorithms.latent_models.config import Config
 from rlsuite.algorithms.latent_models.control import Thought, planning_agent
 from rlsuite.algorithms.latent_models.learning import Learner, default_optimizer
-from rlsuite.algorithms.latent_models.model import LatentModel
+from rlsuite.algorithms.latent_models.model import LatentModel, LatentParams
+from rlsuite.algorithms.latent_models.prediction import filter_states
+from rlsuite.algorithms.latent_models.transition import settled
 from rlsuite.configuration import config, setting
 from rlsuite.core import Algorithm
-from rlsuite.data.pictures import Act, PictureEpisodes, collect, judge, kept, wander, with_room
+from rlsuite.data.pictures import (
+    Act,
+    PictureEpisodes,
+    collect,
+    judge,
+    kept,
+    to_light,
+    wander,
+    with_room,
+)
 from rlsuite.envs.control import Control
+from rlsuite.nets.costs import CostParams
+from rlsuite.ops import positive_definite
+from rlsuite.ops.gaussian import Moments
+from rlsuite.ops.lqr import Gaussian, fit_quadratic
 
 
 @config
@@ -67,11 +86,13 @@ class PlanningState(NamedTuple):
         learner: The model.
         episodes: What was seen; the oldest make room.
         collected: How many episodes there have been.
+        cost: What plans are judged by.
     """
 
     learner: learning.State
     episodes: PictureEpisodes
     collected: Int[Array, ""]
+    cost: CostParams
 
 
 class PlanningMetrics(NamedTuple):
@@ -98,6 +119,48 @@ class PlanningEvaluation(NamedTuple):
 
     score: Float[Array, ""]
     in_goal: Float[Array, ""]
+
+
+def refitted_cost(
+    key: PRNGKeyArray,
+    model: LatentModel,
+    params: LatentParams,
+    episodes: PictureEpisodes,
+    have: Int[Array, ""],
+) -> CostParams:
+    """The cost of states and actions, by what episodes paid.
+
+    Args:
+        key: Key; not looked at where the transition is linear.
+        model: The model.
+        params: Its parameters, whose cost gives the deviation.
+        episodes: What was seen, and room.
+        have: How many there are.
+
+    Returns:
+        The fit; see the module.
+    """
+    count, steps, size = episodes.actions.shape
+    known = settled(model.transition, params.transition)
+
+    def states(given: tuple[PRNGKeyArray, PictureEpisodes]) -> Moments:
+        key, episode = given
+        images = to_light(episode.images)
+        laws = filter_states(key, model, params, known, images, episode.actions).law
+        return jax.tree.map(lambda x: x[:-1], laws)
+
+    mean, covariance = jax.lax.map(states, (jax.random.split(key, count), episodes))
+    points = Gaussian(
+        jnp.concatenate([mean, episodes.actions], axis=-1),
+        jnp.pad(covariance, ((0, 0), (0, 0), (0, size), (0, size))),
+    )
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), points)
+    weights = jnp.repeat((jnp.arange(count) < have).astype(mean.dtype), steps)
+    found = fit_quadratic(flat, episodes.costs.ravel(), weights=weights)
+    # The root of a convex function that is flat somewhere.
+    hessian = found.hessian + 1e-6 * jnp.eye(len(found.gradient))
+    root = positive_definite.cholesky(hessian)
+    return CostParams(root, found.gradient, found.constant, params.cost.log_deviation)
 
 
 def make_planner(
@@ -146,17 +209,19 @@ def make_planner(
     learner = Learner(latent, optimizer or default_optimizer(config.model), config.model)
 
     def agent(state: PlanningState, deviation: float | Array = 0.0) -> tuple[Act, Thought]:
-        return planning_agent(latent, state.learner.params, config.model, size, deviation)
+        params = state.learner.params._replace(cost=state.cost)
+        return planning_agent(latent, params, config.model, size, deviation)
 
     def init(key: PRNGKeyArray) -> PlanningState:
         of_model, of_episodes = jax.random.split(key)
         shown = first_walk(of_episodes)
         started = learning.start(of_model, learner, shown)
         count = jnp.int32(config.first_rollouts)
-        return PlanningState(started, with_room(shown, config.capacity), count)
+        kept_ones = with_room(shown, config.capacity)
+        return PlanningState(started, kept_ones, count, started.params.cost)
 
     def step(key: PRNGKeyArray, state: PlanningState) -> tuple[PlanningState, PlanningMetrics]:
-        of_model, of_episodes = jax.random.split(key)
+        of_model, of_cost, of_episodes = jax.random.split(key, 3)
         have = jnp.minimum(state.collected, config.capacity)
 
         def one(number: Array, carry: Any) -> Any:
@@ -166,14 +231,15 @@ def make_planner(
         number = jnp.where(state.learner.updates == 0, config.first_updates, config.updates)
         start = state.learner, learning.Metrics(*jnp.zeros(3))
         trained, parts = jax.lax.fori_loop(0, number, one, start)
-        after = state._replace(learner=trained)
+        cost = refitted_cost(of_cost, latent, trained.params, state.episodes, have)
+        after = state._replace(learner=trained, cost=cost)
         fresh = walk(of_episodes, *agent(after, config.exploration), config.rollouts)
         after = after._replace(
             episodes=kept(state.episodes, fresh, state.collected),
             collected=state.collected + config.rollouts,
         )
-        cost = jnp.mean(jnp.sum(fresh.costs, axis=1))
-        return after, PlanningMetrics(cost, parts.pictures, parts.divergence)
+        paid = jnp.mean(jnp.sum(fresh.costs, axis=1))
+        return after, PlanningMetrics(paid, parts.pictures, parts.divergence)
 
     def act(
         key: PRNGKeyArray | None, state: PlanningState, observation: Any, carry: Thought | None
