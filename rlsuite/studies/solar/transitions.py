@@ -37,8 +37,11 @@ COLOURS: dict[latent_models.Kind, str] = {
 }
 """All transitions, and how each is drawn."""
 
-SIDE, STEPS = 16, 20
-"""Of the pictures and the episodes of a point."""
+SIDE = 16
+"""How many pixels a side of the point's pictures has."""
+
+STEPS = 20
+"""How many actions its episodes have."""
 
 
 class Sizes(NamedTuple):
