@@ -14,7 +14,7 @@ References:
 """
 
 import math
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rlsuite.nets.network import Network
+from rlsuite.ops import orthogonal
 
 Likelihood = Literal["bernoulli", "gaussian"]
 """What pictures are drawn from, given their means."""
@@ -109,17 +110,52 @@ class PlacesEncoder(nn.Module):
     channels: tuple[int, int] = (16, 16)
     window: int = 5
 
-    @nn.compact
+    def setup(self) -> None:
+        """Windows, a mixture of their features, and what is said of it."""
+        self.windows = Convolution(self.channels[0], self.window, 2)
+        self.mixture = nn.Dense(self.channels[1])
+        self.softmax = SpatialSoftmax()
+        self.hidden = nn.Dense(32)
+        self.mean, self.log_precision = nn.Dense(self.size), nn.Dense(self.size)
+
+    def places(
+        self, images: Float[Array, "*batch h w c"]
+    ) -> tuple[Float[Array, "*batch k"], Float[Array, "*batch d"]]:
+        """Where features are, and how bright they are there."""
+        return self.softmax(self.mixture(nn.relu(self.windows(images))))
+
     def __call__(
         self, images: Float[Array, "*batch h w c"]
     ) -> tuple[Float[Array, "*batch n"], Float[Array, "*batch n"]]:
         """Means and log precisions of potentials."""
-        x = nn.relu(Convolution(self.channels[0], self.window, 2)(images))
-        places, there = SpatialSoftmax()(nn.Dense(self.channels[1])(x))
+        places, there = self.places(images)
         # Nothing is anywhere if it is not in the picture: how bright it is says how sure to be.
-        known = nn.relu(nn.Dense(32)(jnp.concatenate([places, there], axis=-1)))
-        told = nn.Dense(self.size, name="log_precision")(known)
-        return nn.Dense(self.size, name="mean")(places), told
+        known = nn.relu(self.hidden(jnp.concatenate([places, there], axis=-1)))
+        return self.mean(places), self.log_precision(known)
+
+
+def whitened(encoder: PlacesEncoder, params: Any, images: Float[Array, "*batch h w c"]) -> Any:
+    """The same encoder, whose means are the principal components of where things are.
+
+    A random linear map of places may hardly see one of the directions in which things move, and
+    then never learns to. These see all, and have variance 1 over the pictures.
+
+    Args:
+        encoder: The module.
+        params: Its parameters.
+        images: Some pictures.
+
+    Returns:
+        The parameters, with another linear map to the mean.
+    """
+    size = params["params"]["mean"]["bias"].size
+    places, _ = encoder.apply(params, _some(images), method="places")
+    middle = jnp.mean(places, axis=0)
+    apart = places - middle
+    axes, variances = orthogonal.leading(apart.T @ apart / len(apart), size)
+    kernel = axes / jnp.sqrt(jnp.maximum(variances, 1e-12))
+    mean = {"kernel": kernel, "bias": -middle @ kernel}
+    return {"params": {**params["params"], "mean": mean}}
 
 
 class CoordinateDecoder(nn.Module):
@@ -217,24 +253,27 @@ def components_encoder(size: int) -> Network:
     return Network(init, apply)
 
 
-def principal_components(
-    images: Float[Array, "*batch h w c"], size: int, most: int = 1000
-) -> Components:
+def principal_components(images: Float[Array, "*batch h w c"], size: int) -> Components:
     """The directions in which pictures differ most, by the Gram matrix of some of them.
 
     Args:
         images: Pictures.
         size: n, how many directions.
-        most: Of how many pictures, evenly spread over the batch.
 
     Returns:
         Directions that make states of variance 1.
     """
-    flat = images.reshape(-1, math.prod(images.shape[-3:]))
-    flat = flat[:: max(1, -(-len(flat) // most))]
+    flat = _some(images)
+    flat = flat.reshape(len(flat), -1)
     middle = jnp.mean(flat, axis=0)
     apart = (flat - middle) / math.sqrt(len(flat))
     variance, weights = jnp.linalg.eigh(apart @ apart.T)
     variance, weights = variance[::-1][:size], weights[:, ::-1][:, :size]
     # apartᵀ w has the length √variance: divided by it twice, it is a direction over a deviation.
     return Components(middle, apart.T @ weights / jnp.maximum(variance, 1e-12))
+
+
+def _some(images: Float[Array, "*batch h w c"], most: int = 1000) -> Float[Array, "some h w c"]:
+    """At most so many pictures, evenly spread over the batch."""
+    flat = images.reshape(-1, *images.shape[-3:])
+    return flat[:: max(1, -(-len(flat) // most))]

@@ -1,5 +1,7 @@
 """Places in pictures, and pictures of places."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +16,7 @@ from rlsuite.nets.sights import (
     PlacesEncoder,
     SpatialSoftmax,
     log_likelihood,
+    whitened,
 )
 from rlsuite.ops import lqr
 
@@ -62,6 +65,25 @@ def test_a_thing_that_moves_moves_a_state_along_a_line():
     steps = np.diff(mean, axis=0)
     np.testing.assert_allclose(steps, np.broadcast_to(steps.mean(0), steps.shape), atol=0.02)
     assert np.abs(steps.mean(0)).max() > 0.02
+
+
+def test_a_whitened_encoder_sees_every_direction_alike():
+    """A thing that moves ten times as far to the right as down is seen to vary as much in both."""
+
+    def spot(at):
+        rows, columns = jnp.meshgrid(jnp.arange(32.0), jnp.arange(32.0), indexing="ij")
+        return jnp.exp(-((rows - at[0]) ** 2 + (columns - at[1]) ** 2) / 6)[..., None]
+
+    ways = np.random.default_rng(0).uniform([15.0, 6.0], [17.0, 26.0], size=(200, 2))
+    images = jax.jit(jax.vmap(spot))(ways)
+    encoder = PlacesEncoder(2)
+    params = jax.jit(encoder.init)(jax.random.key(4), images[0])
+    params = jax.jit(functools.partial(whitened, encoder))(params, images)
+    mean, _ = jax.jit(encoder.apply)(params, images)
+    np.testing.assert_allclose(np.cov(mean.T, bias=True), np.eye(2), atol=2e-3)
+    inputs = np.column_stack([mean, np.ones(200)])
+    mapped = inputs @ np.linalg.lstsq(inputs, ways, rcond=None)[0]
+    assert np.all(np.var(mapped - ways, axis=0) < 0.2 * np.var(ways, axis=0))
 
 
 def test_decoders_and_encoders_have_the_shapes_they_name():

@@ -49,3 +49,15 @@ def test_the_positive_part_has_no_negative_eigenvalues(eigenvalues):
     with jax.enable_x64(True):
         found = orthogonal.positive_part(jnp.asarray(matrix))
     np.testing.assert_allclose(found, q * np.maximum(eigenvalues, 0) @ q.T, atol=1e-9)
+
+
+def test_the_leading_eigenvectors_are_numpys():
+    q, _ = np.linalg.qr(np.random.default_rng(3).normal(size=(6, 6)))
+    sizes = np.asarray([5.0, 3.0, 1.0, 0.5, 0.0, 0.0])
+    matrix = q * sizes @ q.T
+    with jax.enable_x64(True):
+        axes, values = orthogonal.leading(jnp.asarray(matrix), 3)
+    np.testing.assert_allclose(values, sizes[:3], rtol=1e-12)
+    np.testing.assert_allclose(np.abs(np.sum(axes * q[:, :3], axis=0)), 1.0, rtol=1e-12)
+    with pytest.raises(ValueError, match="count is 7; allowed: 1 to 6"):
+        orthogonal.leading(jnp.asarray(matrix), 7)

@@ -42,6 +42,7 @@ from rlsuite.algorithms.solar.model import (
     Parts,
     bound,
     first_state,
+    of_places,
     potentials,
     states_of,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "local_problem",
     "make",
     "mean_dynamics",
+    "of_places",
     "potentials",
     "refitted",
     "respond",

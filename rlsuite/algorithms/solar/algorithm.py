@@ -19,13 +19,20 @@ from rlsuite.algorithms.solar.config import Config
 from rlsuite.algorithms.solar.improving import Improvement, improve
 from rlsuite.algorithms.solar.learning import learn, start_learning
 from rlsuite.algorithms.solar.local import mean_dynamics
-from rlsuite.algorithms.solar.model import Networks, Parts
+from rlsuite.algorithms.solar.model import Networks, Parts, of_places
 from rlsuite.algorithms.solar.state import Evaluation, Metrics, State
 from rlsuite.core import Algorithm
 from rlsuite.data.pictures import PictureEpisodes, collect, judge, kept, wander, with_room
 from rlsuite.envs.control import Control
 from rlsuite.nets.network import from_linen
-from rlsuite.nets.sights import CoordinateDecoder, PlacesEncoder, components_encoder
+from rlsuite.nets.sights import (
+    Components,
+    CoordinateDecoder,
+    PlacesEncoder,
+    components_encoder,
+    principal_components,
+    whitened,
+)
 from rlsuite.ops import lqr, mniw
 
 
@@ -40,10 +47,18 @@ def default_networks(problem: Control, config: Config) -> Networks:
         The networks.
     """
     shape = tuple(problem.spec.timestep.observation.shape)
-    encoder = from_linen(PlacesEncoder(config.size))
+    decoder = from_linen(CoordinateDecoder(shape))
     if config.representation == "components":
-        encoder = components_encoder(config.size)
-    return Networks(encoder, from_linen(CoordinateDecoder(shape)), "bernoulli")
+
+        def project(_: Any, images: Any) -> Components:
+            return principal_components(images, config.size)
+
+        return Networks(components_encoder(config.size), decoder, "bernoulli", project)
+    size = config.size // 2 if config.velocities else config.size
+    encoder = PlacesEncoder(size)
+    prepare = functools.partial(whitened, encoder)
+    networks = Networks(from_linen(encoder), decoder, "bernoulli", prepare)
+    return of_places(networks, config.size) if config.velocities else networks
 
 
 def make(problem: Control, config: Config, *, networks: Networks | None = None) -> Algorithm:
@@ -53,14 +68,14 @@ def make(problem: Control, config: Config, *, networks: Networks | None = None) 
         problem: Whose observations are pictures of light from 0 to 1, and whose episodes have at
             least ``config.length`` actions.
         config: The hyperparameters.
-        networks: Encoder and decoder.
+        networks: Encoder and decoder; where states have velocities, see ``of_places``.
 
     Returns:
         The algorithm; a step is one round: learn, infer, improve, collect. ``act`` takes an
         observation or a whole ``Timestep``, and what it knew before; None starts an episode.
 
     Raises:
-        ValueError: If observations are not pictures, or episodes are too short.
+        ValueError: If observations are not pictures, episodes are too short, or fields disagree.
 
     Example:
         >>> from rlsuite.envs.pixels import pixel_navigation
@@ -185,6 +200,13 @@ def _check(problem: Control, config: Config) -> None:
     most = getattr(problem.params, "max_steps_in_episode", None)
     if most is not None and not isinstance(most, jax.core.Tracer) and config.length > most:
         raise ValueError(f"config field 'length' is {config.length}; allowed: at most {int(most)}")
+    if config.velocities and config.size % 2 == 1:
+        raise ValueError(f"config field 'size' is {config.size}; allowed with velocities: even")
+    if config.velocities and config.representation != "structured":
+        raise ValueError(
+            f"config field 'representation' is {config.representation!r}; allowed with velocities: "
+            "'structured'"
+        )
     if config.capacity < config.first_rollouts + config.rollouts:
         raise ValueError(
             f"config field 'capacity' is {config.capacity}; allowed: at least first_rollouts + "

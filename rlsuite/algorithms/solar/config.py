@@ -14,6 +14,9 @@ class Config:
 
     Attributes:
         size: n, how many numbers a state has.
+        velocities: Whether the second half of a state are the first half's velocities: pictures
+            tell and show the first half alone, and a priori A = [[I, I/10], [0, I]]. For worlds in
+            which forces act, whose velocities no single picture shows.
         length: T, how many actions an episode has.
         first_rollouts: Episodes of random actions before anything is learned.
         rollouts: Episodes of the policy in each step of the algorithm.
@@ -47,6 +50,7 @@ class Config:
     """
 
     size: int = setting(default=4, at_least=1)
+    velocities: bool = False
     length: int = setting(default=50, at_least=1)
     first_rollouts: int = setting(default=100, at_least=1)
     rollouts: int = setting(default=10, at_least=1)

@@ -12,9 +12,12 @@ from rlsuite.algorithms.solar.config import Config
 from rlsuite.algorithms.solar.model import Networks, Params, Parts
 from rlsuite.data.pictures import PictureEpisodes, to_light
 from rlsuite.nets.costs import start_cost
-from rlsuite.nets.sights import principal_components
 from rlsuite.ops import mniw
 from rlsuite.ops.mniw import Expected, Natural
+
+
+STEP = 0.1
+"""A priori, by how much a velocity of 1 moves its place in a step."""
 
 
 class Learner(NamedTuple):
@@ -45,8 +48,8 @@ def start_learning(
     n, m = config.size, shown.actions.shape[-1]
     image = jnp.zeros(shown.images.shape[2:])
     encoder = networks.encoder.init(of_encoder, image)
-    if config.representation == "components":
-        encoder = principal_components(to_light(shown.images), n)
+    if networks.prepare is not None:
+        encoder = networks.prepare(encoder, to_light(shown.images))
     params = Params(
         encoder,
         networks.decoder.init(of_decoder, jnp.zeros(n)),
@@ -62,13 +65,18 @@ def learning_prior(config: Config, actions: int) -> Natural:
     """What is known of (F, Σ) in advance.
 
     Args:
-        config: Of which ``size``, ``prior_noise``, ``timed`` and ``length`` count.
+        config: Of which ``size``, ``velocities``, ``prior_noise``, ``timed`` and ``length`` count.
         actions: m.
 
     Returns:
         η_0, of each step if the model has such.
     """
-    one = mniw.to_natural(mniw.prior(config.size, actions + 1, psi=config.prior_noise))
+    law = mniw.prior(config.size, actions + 1, psi=config.prior_noise)
+    if config.velocities:
+        half = config.size // 2
+        moved = jnp.arange(half), jnp.arange(half, config.size)
+        law = law._replace(mean=law.mean.at[moved].set(STEP))
+    one = mniw.to_natural(law)
     if not config.timed:
         return one
     return jax.tree.map(lambda x: jnp.broadcast_to(x, (config.length, *x.shape)), one)

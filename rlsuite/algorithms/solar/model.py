@@ -19,6 +19,7 @@ References:
     Zhang et al.: SOLAR. ICML 2019, arXiv:1808.09105. Johnson et al. 2016, arXiv:1603.06277.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -36,6 +37,9 @@ from rlsuite.ops.gaussian import Moments, Potential, Smoothed
 from rlsuite.ops.mniw import Expected, Natural
 
 
+_UNKNOWN = -8.0  # the log precision of what pictures say of velocities
+
+
 class Networks(NamedTuple):
     """What sees and what shows.
 
@@ -43,11 +47,14 @@ class Networks(NamedTuple):
         encoder: From pictures to means and log precisions of potentials.
         decoder: From states to pictures' logits.
         likelihood: What pictures are drawn from.
+        prepare: The encoder's first parameters from random ones and the first pictures; None: the
+            random ones.
     """
 
     encoder: Network
     decoder: Network
     likelihood: Likelihood
+    prepare: Callable[[Any, Float[Array, "*batch h w c"]], Any] | None = None
 
 
 class Params(NamedTuple):
@@ -80,6 +87,36 @@ class Parts(NamedTuple):
     pictures: Float[Array, "*batch"]
     costs: Float[Array, "*batch"]
     divergence: Float[Array, "*batch"]
+
+
+def of_places(networks: Networks, size: int) -> Networks:
+    """Networks of places, for states that are places and their velocities.
+
+    Args:
+        networks: Encoder and decoder of states of size / 2 numbers.
+        size: n, of a state.
+
+    Returns:
+        An encoder that knows next to nothing of a velocity, and a decoder that does not see it.
+    """
+    half = size // 2
+
+    def encode(params: Any, images: Any) -> tuple[Array, Array]:
+        mean, told = networks.encoder.apply(params, images)
+        unknown = jnp.full_like(told, _UNKNOWN)
+        return (
+            jnp.concatenate([mean, jnp.zeros_like(mean)], axis=-1),
+            jnp.concatenate([told, unknown], axis=-1),
+        )
+
+    def init(key: PRNGKeyArray, state: Float[Array, " n"]) -> Any:
+        return networks.decoder.init(key, state[:half])
+
+    def decode(params: Any, states: Float[Array, "*batch n"]) -> Any:
+        return networks.decoder.apply(params, states[..., :half])
+
+    encoder = Network(networks.encoder.init, encode)
+    return networks._replace(encoder=encoder, decoder=Network(init, decode))
 
 
 def first_state(params: Params) -> Moments:

@@ -7,7 +7,7 @@ Of order 1, an action a ∈ [−1, 1]² moves the point; of order 2 it pushes it
 the cost is ‖p − g‖² + w_v ‖v‖² + w_a ‖a‖². The true state is p, or (p, v). The weight w_a is such
 that the best controller, which is linear, stays within the limits from all usual starts, so that
 LQR on the true system is optimal in the environment too. There are no walls: the picture shows
-what is within ±2 of the origin.
+what is within ±3 of the origin.
 
 In the picture, the point is white and the goal grey, on black. It is SOLAR's first experiment
 (Zhang et al. 2019), whose numbers are not known to us: ours start like its car, and end at the
@@ -32,8 +32,8 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from rlsuite.envs.control import Control
 from rlsuite.envs.pixels import building, shapes, world
 
-REACH = 2.0
-"""The picture shows ±2 in either direction."""
+REACH = 3.0
+"""The picture shows ±3 in either direction."""
 
 RADIUS = 0.25
 """The point's; the goal is 0.2."""
