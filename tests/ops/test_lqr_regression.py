@@ -62,19 +62,24 @@ def test_a_weight_is_a_count():
     assert_close(none, fit_quadratic(rest, noisy[7:]), 1e-9)
 
 
-def test_what_is_not_convex_loses_its_concave_part():
+def test_of_what_is_not_convex_the_best_convex_fit_is_found():
+    """By the conditions of Karush, Kuhn and Tucker: H and the loss's slope there are orthogonal."""
     at = points()
-    hessian = np.diag(np.asarray([2.0, -1.0, 0.5]))
-    # In coordinates that have these axes, no matter how each is scaled.
-    scaled = (at.mean - at.mean.mean(0)) / at.mean.std(0)
-    white = np.linalg.solve(np.linalg.cholesky(np.cov(scaled.T, bias=True)), scaled.T).T
-    fresh = lqr.Gaussian(white, 0 * at.covariance)
-    values = evaluate(lqr.Quadratic(hessian, np.ones(3), np.array(0.0)), white)
+    z = at.mean - at.mean.mean(0)
+    fresh = lqr.Gaussian(z, 0 * at.covariance)
+    hessian = np.asarray([[2.0, 0.3, 0.0], [0.3, -1.0, 0.4], [0.0, 0.4, 0.5]])
+    values = evaluate(lqr.Quadratic(hessian, np.ones(3), np.array(0.0)), z) + normal(5, 40)
     found = fit_quadratic(fresh, values, ridge=0.0)
-    np.testing.assert_allclose(found.hessian, np.diag(np.asarray([2.0, 0.0, 0.5])), atol=1e-9)
+    short = np.linalg.eigvalsh(found.hessian)
+    assert short[0] > -1e-10
+    assert short[0] < 1e-6 < short[1]  # A bound that is active, and others that are not.
+    error = evaluate(found, z) - values
+    slope = np.einsum("p,pi,pj->ij", error, z, z) / 80
+    assert np.linalg.eigvalsh(slope)[0] > -1e-7
+    assert np.abs(slope @ found.hessian).max() < 1e-7
     # Slope and constant are the best for what is left.
-    left = values - evaluate(found._replace(gradient=np.zeros(3), constant=0.0), white)
-    features = np.concatenate([white, np.ones((40, 1))], axis=1)
+    left = values - evaluate(found._replace(gradient=np.zeros(3), constant=0.0), z)
+    features = np.concatenate([z, np.ones((40, 1))], axis=1)
     best = np.linalg.lstsq(features, left)[0]
     np.testing.assert_allclose([*found.gradient, found.constant], best, atol=1e-9)
 

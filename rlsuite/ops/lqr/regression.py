@@ -5,10 +5,21 @@ points' own means and deviations, the least squares fit of
 
     E[½ xᵀ H x] + hᵀ x + v,        E[x xᵀ] = x x ᵀ + P_i / (σ σᵀ),
 
-has a ridge penalty on H and h; then H's negative eigenvalues become zero, and h and v are fitted
-again to what H leaves. Without noise and with enough points a convex quadratic is found exactly.
+has a ridge penalty on H and h. Where its H is not positive semidefinite, the best one that is is
+sought by alternating directions: with the fit's features Φ and f(H, h) its penalised squares,
+
+    (H, h) ← argmin f + ρ/2 ‖H − Z + U‖²,    Z ← (H + U)₊,    U ← U + H − Z,
+
+ρ being the mean curvature of f in H. To drop negative eigenvalues alone would leave the positive
+ones as large as they were to make up for them. In the end h and v are fitted again to what H
+leaves. Without noise and with enough points a convex quadratic is found exactly.
+
+Reference:
+    Boyd, Parikh, Chu, Peleato, Eckstein: Distributed optimization and statistical learning via the
+    alternating direction method of multipliers. Foundations and Trends in ML 3, 2011, section 3.
 """
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -65,15 +76,60 @@ def fit_quadratic(
     second = x[:, :, None] * x[:, None, :] + points.covariance / (scale[:, None] * scale)
     rows, columns = jnp.triu_indices(n)
     once = jnp.where(rows == columns, 0.5, 1.0).astype(x.dtype)
-    found = _ridge(jnp.concatenate([second[:, rows, columns] * once, x], 1), values, share, ridge)
-    upper = jnp.zeros((n, n), x.dtype).at[rows, columns].set(found[0][: len(rows)])
-    hessian = orthogonal.positive_part(upper + jnp.triu(upper, 1).T)
+    features = jnp.concatenate([second[:, rows, columns] * once, x], axis=1)
+    found, _ = _ridge(features, values, share, ridge)
+    hessian = _symmetric(found[: len(rows)], n)
+    concave = jnp.sum(jnp.abs(hessian - orthogonal.positive_part(hessian)))
+    small = jnp.sqrt(jnp.finfo(x.dtype).eps) * jnp.sum(jnp.abs(hessian))
+    hessian = jax.lax.cond(
+        concave > small,
+        lambda: _convex(features, values, share, ridge, hessian),
+        lambda: orthogonal.positive_part(hessian),
+    )
     left = values - jnp.einsum("pij,ij->p", second, hessian) / 2
     gradient, constant = _ridge(x, left, share, ridge)
     hessian = hessian / (scale[:, None] * scale)
     gradient = gradient / scale
     constant = constant - gradient @ middle + middle @ hessian @ middle / 2
     return Quadratic(hessian, gradient - hessian @ middle, constant)
+
+
+def _symmetric(once: Float[Array, " k"], n: int) -> Float[Array, "n n"]:
+    """A matrix by its upper triangle, row by row."""
+    upper = jnp.zeros((n, n), once.dtype).at[jnp.triu_indices(n)].set(once)
+    return upper + jnp.triu(upper, 1).T
+
+
+def _convex(
+    features: Float[Array, "points k"],
+    values: Float[Array, " points"],
+    share: Float[Array, " points"],
+    ridge: float | Float[Array, ""],
+    start: Float[Array, "n n"],
+    iterations: int = 100,
+) -> Float[Array, "n n"]:
+    """The H of the best convex fit, from that of the best one."""
+    n = len(start)
+    upper = jnp.triu_indices(n)
+    apart, wanted = features - share @ features, values - share @ values
+    gram = apart.T @ (share[:, None] * apart) + ridge * jnp.eye(features.shape[1])
+    right = apart.T @ (share * wanted)
+    count = len(upper[0])
+    # ‖H‖² has each number beside the diagonal twice.
+    twice = jnp.where(upper[0] == upper[1], 1.0, 2.0).astype(gram.dtype)
+    weight = jnp.pad(twice * jnp.mean(jnp.diagonal(gram)[:count]), (0, len(right) - count))
+    basis, triangle = orthogonal.decompose(gram + jnp.diag(weight))
+
+    def turn(_: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+        near, dual = now
+        aim = jnp.pad((near - dual)[upper], (0, len(right) - count))
+        found = orthogonal.solve_upper(triangle, basis.T @ (right + weight * aim))
+        hessian = _symmetric(found[:count], n)
+        near = orthogonal.positive_part(hessian + dual)
+        return near, dual + hessian - near
+
+    begin = orthogonal.positive_part(start), jnp.zeros_like(start)
+    return jax.lax.fori_loop(0, iterations, turn, begin)[0]
 
 
 def _ridge(
