@@ -15,7 +15,6 @@ from rlsuite.nets.costs import start_cost
 from rlsuite.ops import mniw
 from rlsuite.ops.mniw import Expected, Natural
 
-
 STEP = 0.1
 """A priori, by how much a velocity of 1 moves its place in a step."""
 

@@ -36,7 +36,6 @@ from rlsuite.ops import structured_inference as inference
 from rlsuite.ops.gaussian import Moments, Potential, Smoothed
 from rlsuite.ops.mniw import Expected, Natural
 
-
 _UNKNOWN = -8.0  # the log precision of what pictures say of velocities
 
 
