@@ -101,6 +101,8 @@ def causal_transformer(size: int, *, layers: int = 2, heads: int = 4, context: i
 
     def walk(params: Params, carry: Carry, inputs: Any, is_first: Any) -> tuple[Carry, Any]:
         length, *batch = is_first.shape
+        # XLA would compute the masks of a ring that is known to be empty while it compiles, slowly.
+        carry = jax.lax.optimization_barrier(carry)
         ring = jax.tree.map(lambda x: x.reshape(-1, *x.shape[len(batch) :]), carry)
         x = jnp.moveaxis(inputs.reshape(length, -1, inputs.shape[-1]), 0, 1) @ params["input"]
         begins = is_first.reshape(length, -1).T

@@ -104,11 +104,13 @@ class PlacesEncoder(nn.Module):
         size: n, of a state.
         channels: How many features, before and after they are mixed.
         window: The side of a window in pixels, odd; one stands at every second pixel.
+        sure: The log precision at first, about.
     """
 
     size: int
     channels: tuple[int, int] = (16, 16)
     window: int = 5
+    sure: float = 4.0
 
     def setup(self) -> None:
         """Windows, a mixture of their features, and what is said of it."""
@@ -116,7 +118,8 @@ class PlacesEncoder(nn.Module):
         self.mixture = nn.Dense(self.channels[1])
         self.softmax = SpatialSoftmax()
         self.hidden = nn.Dense(32)
-        self.mean, self.log_precision = nn.Dense(self.size), nn.Dense(self.size)
+        self.mean = nn.Dense(self.size)
+        self.log_precision = nn.Dense(self.size, bias_init=nn.initializers.constant(self.sure))
 
     def places(
         self, images: Float[Array, "*batch h w c"]

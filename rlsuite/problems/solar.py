@@ -73,13 +73,13 @@ _LAMPS = solar.Config(
     evaluation_episodes=2,
 )
 
-_POINT = solar.Config(size=2, first_updates=1200, updates=60)
+_POINT = solar.Config(size=2, first_updates=3000, updates=60)
 
 _PUSHED = solar.Config(
     size=4,
     velocities=True,
     first_rollouts=80,
-    first_updates=1200,
+    first_updates=3000,
     updates=100,
     exploration=0.1,
 )
