@@ -49,3 +49,8 @@ def test_what_is_refused():
         solar.make(lamps(), dataclasses.replace(PROBE.config, length=9))
     with pytest.raises(ValueError, match=r"'capacity' is 20; allowed: at least first_rollouts"):
         solar.make(lamps(), dataclasses.replace(PROBE.config, capacity=20))
+    with pytest.raises(ValueError, match="'size' is 3; allowed with velocities: even"):
+        solar.make(lamps(), dataclasses.replace(PROBE.config, velocities=True, size=3))
+    changed = dataclasses.replace(PROBE.config, velocities=True, representation="independent")
+    with pytest.raises(ValueError, match="'representation' is 'independent'; allowed with veloc"):
+        solar.make(lamps(), changed)

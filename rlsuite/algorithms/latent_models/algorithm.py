@@ -104,7 +104,8 @@ def default_model(problem: Recorded, config: Config) -> LatentModel:
     shape = problem.training.images.shape[2:]
     transition = transition_of(config, actions, steps)
     if len(shape) == 3:
-        encoder, flat = from_linen(PlacesEncoder(config.size)), mlp((128, 128), math.prod(shape))
+        encoder = from_linen(PlacesEncoder(config.size, sure=0.0))
+        flat = mlp((128, 128), math.prod(shape))
         decoder = Network(
             flat.init, lambda params, s: flat.apply(params, s).reshape(*s.shape[:-1], *shape)
         )
