@@ -65,7 +65,9 @@ def section(config: memory_meta.Config, num_steps: int, num_seeds: int, stages: 
     rows = []
     for memory in MEMORIES:
         rate = float(config.learning_rate) * (1 / 3 if memory == "transformer" else 1)
-        own = dataclasses.replace(config, memory=memory, learning_rate=rate)
+        # Attention over no more steps than there are: its parameters are the same for longer ones.
+        context = LENGTH if memory == "transformer" else config.context
+        own = dataclasses.replace(config, memory=memory, learning_rate=rate, context=context)
         cells: list[Any] = [memory]
         for name, problem in (("dice", dice), ("chain", chain)):
             runs = train(f"{name} {memory}", problem, own, num_steps, num_seeds, 2, stages)
@@ -73,6 +75,8 @@ def section(config: memory_meta.Config, num_steps: int, num_seeds: int, stages: 
             found = divergence(problem, network, runs.last)
             cells.append(number(float(np.median(found.mean(axis=1)))))
             if problem is dice:
+                reach = dataclasses.replace(own, context=LONGER)
+                network = memory_meta.prediction.default_network(longer, reach)
                 far = divergence(longer, network, runs.last, 500)[:, LENGTH:]
                 cells.append(number(float(np.median(far.mean(axis=1)))))
         rows.append(cells)
