@@ -15,9 +15,7 @@ from jax.scipy.stats import multivariate_normal
 
 from rlsuite.algorithms import solar
 from rlsuite.data.pictures import PictureEpisodes
-from rlsuite.nets.costs import start_cost
 from rlsuite.nets.network import Network
-from rlsuite.nets.sights import components_encoder, principal_components
 from rlsuite.ops import gaussian, lqr, mniw, structured_inference
 from rlsuite.ops.gaussian import Moments
 
@@ -235,60 +233,6 @@ def test_a_natural_step_of_one_on_all_episodes_is_the_posterior(timed):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
 
 
-def pushed(count=20, steps=20):
-    """A place that forces act on, q'' = 0.03 a, in pictures of one pixel that tell it plainly."""
-    done = 0.5 * normal(12, count, steps, 1)
-    velocity = 0.1 * np.cumsum(np.pad(0.3 * done, ((0, 0), (1, 0), (0, 0))), axis=1)
-    place = normal(13, count, 1, 1) + np.cumsum(np.pad(velocity, ((0, 0), (1, 0), (0, 0))), axis=1)
-    images = place[:, :-1, :, None, None] + 0.003 * normal(14, count, steps + 1, 1, 1, 1)
-    return PictureEpisodes(images, done, np.zeros((count, steps))), velocity
-
-
-def test_velocities_are_found_that_no_picture_tells():
-    def see(params, images):
-        del params
-        mean = images.reshape(*images.shape[:-3], 1)
-        return mean, jnp.full_like(mean, 2 * np.log(300))
-
-    plain = Network(lambda *_: (), see)
-    nets = solar.Networks(
-        plain, Network(lambda *_: (), lambda _, s: s[..., None, None]), "gaussian"
-    )
-    assert nets.decoder.apply((), jnp.ones((5, 1))).shape == (5, 1, 1, 1)
-    nets = solar.of_places(nets, 2)
-    assert nets.decoder.apply((), jnp.ones((5, 2))).shape == (5, 1, 1, 1)
-    mean, log_precision = nets.encoder.apply((), jnp.ones((5, 1, 1, 1)))
-    np.testing.assert_array_equal(mean, np.tile([1.0, 0.0], (5, 1)))
-    assert np.all(log_precision[:, 1] < -5)
-    episodes, velocity = pushed()
-    config = solar.Config(
-        size=2, velocities=True, length=20, batch_size=20, natural_rate=0.5, prior_noise=1e-3
-    )
-    params = solar.Params(
-        (), (), start_cost(3, jnp.asarray(episodes.costs)), np.zeros(2), np.zeros(2)
-    )
-
-    @compiled
-    def learned():
-        known = solar.learning_prior(config, 1)
-        first = solar.Learner(params, STILL.init(params), known, jnp.int32(0))
-
-        def one(_, now):
-            key = jax.random.key(0)
-            return solar.update(nets, STILL, config, now, episodes, jnp.int32(20), key)[0]
-
-        law = mniw.to_moments(jax.lax.fori_loop(0, 400, one, first).known)
-        expected = mniw.expected(law)
-        seen = jax.vmap(lambda one: solar.states_of(nets, params, expected, one, config))(episodes)
-        return law.mean, seen.states.mean
-
-    forward, states = learned()
-    state, action = forward[:, :2], forward[:, 2]
-    # Where a push leads in two steps, whatever the velocity's units.
-    np.testing.assert_allclose((state @ action)[0], 0.03, rtol=0.05)
-    assert np.corrcoef(states[..., 1].ravel(), velocity.ravel())[0, 1] > 0.99
-
-
 def test_the_full_natural_gradient_is_that_of_the_bound():
     """Of the bound as a function of η: the ordinary gradient is A″(η) times the natural one."""
     config = dataclasses.replace(CONFIG, full=True, natural_rate=0.5)
@@ -415,16 +359,3 @@ def test_costs_are_fitted_to_states_and_actions():
     found = fitted(cost, paths, done)
     np.testing.assert_allclose(found.hessian, cost.hessian, atol=1e-4)
     np.testing.assert_allclose(found.gradient, cost.gradient, atol=1e-4)
-
-
-def test_principal_components_are_those_of_numpy():
-    images = normal(0, 60, 4, 4, 1) * np.arange(1.0, 5.0)[:, None]
-    found = compiled(principal_components, static_argnums=1)(images, 3)
-    flat = images.reshape(60, 16)
-    flat = flat - flat.mean(axis=0)
-    _, sizes, rows = np.linalg.svd(flat / np.sqrt(60), full_matrices=False)
-    mean, log_precision = compiled(components_encoder(3).apply)(found, images)
-    wanted = flat @ (rows[:3].T / sizes[:3])
-    np.testing.assert_allclose(np.abs(mean), np.abs(wanted), atol=1e-8)
-    np.testing.assert_allclose(mean.std(axis=0), 1.0, atol=1e-8)
-    assert np.all(log_precision > 5)
