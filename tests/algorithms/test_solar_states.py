@@ -8,7 +8,8 @@ import pytest
 from compiled import compiled
 
 from rlsuite.algorithms import solar
-from rlsuite.data.pictures import PictureEpisodes
+from rlsuite.data.pictures import PictureEpisodes, to_light
+from rlsuite.envs.pixels import pixel_navigation
 from rlsuite.nets.costs import start_cost
 from rlsuite.nets.network import Network
 from rlsuite.nets.sights import components_encoder, principal_components
@@ -79,6 +80,29 @@ def test_velocities_are_found_that_no_picture_tells():
     # Where a push leads in two steps, whatever the velocity's units.
     np.testing.assert_allclose((state @ action)[0], 0.03, rtol=0.05)
     assert np.corrcoef(states[..., 1].ravel(), velocity.ravel())[0, 1] > 0.99
+
+
+def test_the_usual_networks_begin_with_whitened_places_and_no_velocities():
+    problem = pixel_navigation(2, side=16, steps=6)
+    config = solar.Config(
+        size=4,
+        velocities=True,
+        length=6,
+        first_rollouts=30,
+        rollouts=1,
+        capacity=31,
+        exploration=1.0,
+    )
+    networks = solar.default_networks(problem, config)
+    known = compiled(solar.make(problem, config).init)(jax.random.key(0))
+    images = to_light(jnp.asarray(known.episodes.images[:30]))
+    see = compiled(networks.encoder.apply)
+    mean, log_precision = see(known.learner.params.encoder, images.reshape(-1, 16, 16, 1))
+    np.testing.assert_allclose(np.cov(mean[:, :2].T, bias=True), np.eye(2), atol=1e-2)
+    assert np.all(mean[:, 2:] == 0)
+    assert np.all(log_precision[:, 2:] < -5)
+    forward = compiled(mniw.to_moments)(known.learner.known).mean
+    np.testing.assert_allclose(forward[:2, 2:4], 0.1 * np.eye(2), atol=1e-6)
 
 
 def test_principal_components_are_those_of_numpy():
