@@ -94,7 +94,8 @@ def leading(
         iterations: How many.
 
     Returns:
-        (orthonormal columns, qᵀ A q of each, about their eigenvalues, the largest first).
+        (columns, qᵀ A q of each, about their eigenvalues, the largest first). Columns are
+        orthonormal; where A has no further rank, they may be zero.
 
     Raises:
         ValueError: If ``count`` is out of range.

@@ -104,6 +104,7 @@ def default_model(problem: Recorded, config: Config) -> LatentModel:
     shape = problem.training.images.shape[2:]
     transition = transition_of(config, actions, steps)
     if len(shape) == 3:
+        # Not sure at first: nothing has prepared its means here.
         encoder = from_linen(PlacesEncoder(config.size, sure=0.0))
         flat = mlp((128, 128), math.prod(shape))
         decoder = Network(

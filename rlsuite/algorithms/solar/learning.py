@@ -15,8 +15,7 @@ from rlsuite.nets.costs import start_cost
 from rlsuite.ops import mniw
 from rlsuite.ops.mniw import Expected, Natural
 
-STEP = 0.1
-"""A priori, by how much a velocity of 1 moves its place in a step."""
+_STEP = 0.1  # a priori, by how much a velocity of 1 moves its place
 
 
 class Learner(NamedTuple):
@@ -42,7 +41,7 @@ def start_learning(
     shown: PictureEpisodes,
     key: PRNGKeyArray,
 ) -> Learner:
-    """A model that knows nothing but how large costs are."""
+    """A model that knows how large costs are, and what its encoder is prepared by."""
     of_encoder, of_decoder = jax.random.split(key)
     n, m = config.size, shown.actions.shape[-1]
     image = jnp.zeros(shown.images.shape[2:])
@@ -74,7 +73,7 @@ def learning_prior(config: Config, actions: int) -> Natural:
     if config.velocities:
         half = config.size // 2
         moved = jnp.arange(half), jnp.arange(half, config.size)
-        law = law._replace(mean=law.mean.at[moved].set(STEP))
+        law = law._replace(mean=law.mean.at[moved].set(_STEP))
     one = mniw.to_natural(law)
     if not config.timed:
         return one

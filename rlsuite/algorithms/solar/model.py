@@ -89,14 +89,16 @@ class Parts(NamedTuple):
 
 
 def of_places(networks: Networks, size: int) -> Networks:
-    """Networks of places, for states that are places and their velocities.
+    """Networks of places q, for states (q, v) that are places and their velocities.
+
+    The potential is ψ(q) N(v; 0, e⁸ I), which is as good as flat, and pictures depend on q alone.
 
     Args:
         networks: Encoder and decoder of states of size / 2 numbers.
         size: n, of a state.
 
     Returns:
-        An encoder that knows next to nothing of a velocity, and a decoder that does not see it.
+        An encoder and a decoder of states of n numbers.
     """
     half = size // 2
 

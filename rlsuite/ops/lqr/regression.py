@@ -6,7 +6,7 @@ points' own means and deviations, the least squares fit of
     E[½ xᵀ H x] + hᵀ x + v,        E[x xᵀ] = x x ᵀ + P_i / (σ σᵀ),
 
 has a ridge penalty on H and h. Where its H is not positive semidefinite, the best one that is is
-sought by alternating directions: with the fit's features Φ and f(H, h) its penalised squares,
+sought by alternating directions: with f(H, h) the penalised squares,
 
     (H, h) ← argmin f + ρ/2 ‖H − Z + U‖²,    Z ← (H + U)₊,    U ← U + H − Z,
 
