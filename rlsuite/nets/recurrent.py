@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from rlsuite.nets import gates
 from rlsuite.nets.initializers import orthogonal
 from rlsuite.nets.network import Params
 
@@ -74,13 +75,15 @@ def gru(size: int) -> Cell:
     from flax import linen
 
     cell = linen.GRUCell(_checked(size), recurrent_kernel_init=orthogonal())
-    return _from_linen(cell, lambda batch: jnp.zeros((*batch, size)))
+    return _from_linen(cell, lambda batch: jnp.zeros((*batch, size)), gates.walk_gru)
 
 
 def lstm(size: int) -> Cell:
     """Long short-term memory.
 
     i, f, o = σ(W x + U y + b) each, g = tanh(W_g x + U_g y + b_g), c' = f c + i g, y' = o tanh(c').
+    Its walk through a sequence has its gradient by hand: in reverse mode, not forwards, for which
+    ``lstm(size)._replace(walk=None)`` goes step by step.
 
     Args:
         size: The number of units, at least 1.
@@ -105,7 +108,11 @@ def lstm(size: int) -> Cell:
     from flax import linen
 
     cell = linen.OptimizedLSTMCell(_checked(size), recurrent_kernel_init=orthogonal())
-    return _from_linen(cell, lambda batch: (jnp.zeros((*batch, size)), jnp.zeros((*batch, size))))
+
+    def initial(batch: tuple[int, ...]) -> Carry:
+        return jnp.zeros((*batch, size)), jnp.zeros((*batch, size))
+
+    return _from_linen(cell, initial, gates.walk_lstm)
 
 
 def rnn(size: int) -> Cell:
@@ -199,9 +206,11 @@ def _checked(size: int) -> int:
 
 
 def _from_linen(
-    module: "flax.linen.RNNCellBase", initial: Callable[[tuple[int, ...]], Carry]
+    module: "flax.linen.RNNCellBase",
+    initial: Callable[[tuple[int, ...]], Carry],
+    walk: Callable[[Params, Carry, Any, Any], tuple[Carry, Any]] | None = None,
 ) -> Cell:
     def init(key: PRNGKeyArray, inputs: Any) -> Params:
         return module.init(key, initial(jnp.shape(inputs)[:-1]), inputs)
 
-    return Cell(init, module.apply, initial)
+    return Cell(init, module.apply, initial, walk)

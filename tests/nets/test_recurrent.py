@@ -165,6 +165,40 @@ def test_no_gradient_crosses_a_beginning(cell):
     assert np.all(slopes[4:] > 0)
 
 
+@pytest.mark.parametrize("batch", [(), (3,), (2, 3)], ids=str)
+@pytest.mark.parametrize("name", ["gru", "lstm"])
+def test_a_walk_has_the_gradients_of_its_steps(name, batch):
+    """Also the gradient's own; and a memory that is no number is forgotten where it ends."""
+    cell = CELLS[name]
+    steps = cell._replace(walk=None)
+    params, inputs = sequence(cell, 5, batch)
+    is_first = jnp.zeros((5, *batch), bool).at[3].set(True)
+    start = jax.tree.map(lambda leaf: leaf + 0.3, cell.initial(batch))
+    last, _ = unrolled(cell, params, start, inputs, is_first)
+    weights = jax.tree.map(lambda leaf: np.linspace(-1.0, 2.0, leaf.size).reshape(leaf.shape), last)
+
+    def total(cell, params, start, inputs):
+        last, outputs = unroll(cell, params, start, inputs, is_first)
+        ends = jax.tree.map(lambda w, leaf: jnp.sum(w * leaf), weights, last)
+        return jnp.sum(jnp.cos(outputs)) + sum(jax.tree.leaves(ends))
+
+    def bent(cell, params, start, inputs):
+        slope = jax.grad(total, argnums=1)(cell, params, start, inputs)
+        return sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(slope))
+
+    for function in (total, bent):
+        slopes = compiled(jax.grad(function, argnums=(1, 2, 3)), static_argnums=0)
+        found, expected = (slopes(one, params, start, inputs) for one in (cell, steps))
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5), found, expected
+        )
+
+    lost = jax.tree.map(lambda leaf: leaf * np.nan, start)
+    outputs = unrolled(cell, params, lost, inputs, is_first)[1]
+    assert np.isnan(outputs[:3]).all()
+    assert np.isfinite(outputs[3:]).all()
+
+
 @cells
 def test_reset_forgets_only_where_told(cell):
     params, _ = sequence(cell)
