@@ -23,12 +23,12 @@ from rlsuite.registry import Entry, Problem
 LENGTH = 20
 """Of an episode."""
 
-PREDICTION = memory_meta.Config(annealing_steps=10_000)
+PREDICTION = memory_meta.Config(annealing_steps=40_000)
 BANDIT = memory_meta.Config(
     entropy_weight=0.004,
     value_weight=0.04,
     lambda_=0.9,
-    annealing_steps=9000,
+    annealing_steps=22_000,
     batch_size=256,
     memory_size=48,
 )
@@ -107,7 +107,7 @@ def draw_play(problem: Bandits, config: Any, state: Any) -> Any:
 
 
 def _prediction(model: Any, summary: str, **how: Any) -> Problem:
-    settings: dict[str, Any] = {"num_steps": 10_000, "config": PREDICTION, **how}
+    settings: dict[str, Any] = {"num_steps": 40_000, "config": PREDICTION, **how}
     return Problem(
         build=lambda: Prediction(model(), LENGTH),
         summary=summary,
@@ -122,7 +122,7 @@ def _prediction(model: Any, summary: str, **how: Any) -> Problem:
 def _bandit(arms: Any, horizon: int, summary: str) -> Problem:
     return Problem(
         build=lambda: bandits(arms(), horizon),
-        num_steps=9000,
+        num_steps=22_000,
         config=BANDIT,
         summary=summary,
         score="value_lost",

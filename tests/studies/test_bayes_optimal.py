@@ -74,6 +74,24 @@ def test_other_memories_are_trained_to_the_end(monkeypatch):
     assert all(float(cell) < 0.03 for cell in row[1:])
 
 
+def test_runs_of_an_lstm_on_dice_are_not_trained_twice(monkeypatch):
+    """Of more seeds than are wanted, the first ones are what would be trained."""
+    monkeypatch.setattr(beyond, "MEMORIES", ("lstm",))
+    monkeypatch.setattr(beyond, "LENGTH", 4)
+    monkeypatch.setattr(beyond, "LONGER", 5)
+    config = dataclasses.replace(comparison.PREDICTION, batch_size=4, memory_size=4)
+    dice = Prediction(DirichletCategorical(jnp.ones(3)), 4)
+    known = training.train("more", dice, config, 5, 3, 4, Stages())
+    alone, given = (beyond.section(config, 5, 2, Stages(), runs) for runs in (None, known))
+    assert cells(given.tables[0]) == cells(alone.tables[0])
+    trained = []
+    monkeypatch.setattr(
+        beyond, "train", lambda name, *how: trained.append(name) or training.train(name, *how)
+    )
+    beyond.section(config, 5, 2, Stages(), known)
+    assert trained == ["chain lstm"]
+
+
 def test_the_ladder_is_exact(report):
     rows = {row[0]: row[1] for row in cells(report.sections[2].tables[0])}
     game = bandits(UniformArms(2), 6)

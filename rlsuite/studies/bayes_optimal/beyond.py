@@ -16,7 +16,7 @@ from rlsuite.io.stages import Stages
 from rlsuite.io.tables import number, table
 from rlsuite.ops.conjugate import DirichletCategorical
 from rlsuite.problems.memory_meta import LENGTH, weather
-from rlsuite.studies.bayes_optimal.training import train
+from rlsuite.studies.bayes_optimal.training import Runs, train
 
 MEMORIES: tuple[Memory, ...] = ("lstm", "gru", "rnn", "linear", "transformer")
 LONGER = 100
@@ -47,7 +47,13 @@ def divergence(problem: Prediction, network: Any, params: Any, count: int = 2000
     return np.asarray(means(params))
 
 
-def section(config: memory_meta.Config, num_steps: int, num_seeds: int, stages: Stages) -> Section:
+def section(
+    config: memory_meta.Config,
+    num_steps: int,
+    num_seeds: int,
+    stages: Stages,
+    known: Runs | None = None,
+) -> Section:
     """Train each memory on dice and on the hidden chain, and report them.
 
     Args:
@@ -55,6 +61,7 @@ def section(config: memory_meta.Config, num_steps: int, num_seeds: int, stages: 
         num_steps: How many updates.
         num_seeds: How many seeds.
         stages: Keeps what is done.
+        known: As many runs of an LSTM on dice, or more, if there are any by the same settings.
 
     Returns:
         The section.
@@ -70,14 +77,18 @@ def section(config: memory_meta.Config, num_steps: int, num_seeds: int, stages: 
         own = dataclasses.replace(config, memory=memory, learning_rate=rate, context=context)
         cells: list[Any] = [memory]
         for name, problem in (("dice", dice), ("chain", chain)):
-            runs = train(f"{name} {memory}", problem, own, num_steps, num_seeds, 2, stages)
+            if known is not None and (memory, name) == ("lstm", "dice"):
+                last = jax.tree.map(lambda leaf: leaf[:num_seeds], known.last)
+            else:
+                stage = f"{name} {memory}"
+                last = train(stage, problem, own, num_steps, num_seeds, 2, stages).last
             network = memory_meta.prediction.default_network(problem, own)
-            found = divergence(problem, network, runs.last)
+            found = divergence(problem, network, last)
             cells.append(number(float(np.median(found.mean(axis=1)))))
             if problem is dice:
                 reach = dataclasses.replace(own, context=LONGER)
                 network = memory_meta.prediction.default_network(longer, reach)
-                far = divergence(longer, network, runs.last, 500)[:, LENGTH:]
+                far = divergence(longer, network, last, 500)[:, LENGTH:]
                 cells.append(number(float(np.median(far.mean(axis=1)))))
         rows.append(cells)
     lead = (

@@ -84,7 +84,9 @@ def study(
     ]
     if sizes.beyond_steps:
         config = dataclasses.replace(PREDICTION, annealing_steps=sizes.beyond_steps)
-        sections.append(beyond.section(config, sizes.beyond_steps, sizes.beyond_seeds, stages))
+        steps, seeds = sizes.beyond_steps, sizes.beyond_seeds
+        same = steps == sizes.num_steps and seeds <= sizes.num_seeds
+        sections.append(beyond.section(config, steps, seeds, stages, of_dice if same else None))
     return Report(
         "Memories against Bayes-optimal agents",
         "Networks with a memory, trained on episodes whose law is drawn anew each time, after "
