@@ -198,6 +198,34 @@ def step_statistics(law: Smoothed, actions: Float[Array, "steps m"]) -> Natural:
     )
 
 
+def residual_statistics(
+    law: Smoothed, actions: Float[Array, "steps m"], maps: Float[Array, "steps n d"]
+) -> Natural:
+    """E of (e eᵀ, e xᵀ, x xᵀ, 1) at each step, with e = s' − F x: see ``mniw.given_residuals``.
+
+    Args:
+        law: Of the states.
+        actions: a_t.
+        maps: F of each step, for x = [s; a; 1].
+
+    Returns:
+        Statistics, with a leading axis of steps.
+    """
+    mean, covariance = law.states
+    n, m = mean.shape[-1], actions.shape[-1]
+    x, moved = inputs_of(mean[:-1], actions), maps[..., :n]
+    off = mean[1:] - jnp.einsum("tij,tj->ti", maps, x)
+    of_state = law.cross.mT - moved @ covariance[:-1]
+    spread = covariance[1:] - moved @ law.cross - of_state @ moved.mT
+    room = ((0, 0), (0, 0), (0, m + 1))
+    return Natural(
+        (spread + spread.mT) / 2 + off[:, :, None] * off[:, None, :],
+        jnp.pad(of_state, room) + off[:, :, None] * x[:, None, :],
+        jnp.pad(covariance[:-1], ((0, 0), (0, m + 1), (0, m + 1))) + x[:, :, None] * x[:, None, :],
+        jnp.ones(len(actions), mean.dtype),
+    )
+
+
 def _told(along: StateChain, potentials: Potential) -> Potential:
     """All that is told of each state."""
     return jax.tree.map(

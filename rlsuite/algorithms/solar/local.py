@@ -81,7 +81,6 @@ def fit(
     every = (
         prior if timed else jax.tree.map(lambda x: jnp.broadcast_to(x, (steps, *x.shape)), prior)
     )
-    told = mniw.to_natural(every)
 
     def states(law: MNIW) -> Smoothed:
         if not structured:
@@ -92,10 +91,12 @@ def fit(
 
     def round_(law: MNIW, _: None) -> tuple[MNIW, Array]:
         found = states(law)
-        counted = jax.vmap(inference.step_statistics)(found, actions)
+        counted = jax.vmap(lambda *one: inference.residual_statistics(*one, every.mean))(
+            found, actions
+        )
         total = jax.tree.map(lambda x: jnp.sum(x, axis=0), counted)
         bound = jnp.sum(found.log_evidence) - jnp.sum(mniw.kl(law, every))
-        return mniw.to_moments(mniw.posterior(told, total)), bound
+        return mniw.given_residuals(every, total), bound
 
     law, bounds = jax.lax.scan(round_, every, length=rounds)
     found = states(law)
