@@ -91,9 +91,7 @@ def fit(
 
     def round_(law: MNIW, _: None) -> tuple[MNIW, Array]:
         found = states(law)
-        counted = jax.vmap(lambda *one: inference.residual_statistics(*one, every.mean))(
-            found, actions
-        )
+        counted = jax.vmap(inference.residual_statistics, (0, 0, None))(found, actions, every.mean)
         total = jax.tree.map(lambda x: jnp.sum(x, axis=0), counted)
         bound = jnp.sum(found.log_evidence) - jnp.sum(mniw.kl(law, every))
         return mniw.given_residuals(every, total), bound
