@@ -19,7 +19,7 @@ PROBE = ENTRY.problems["lamps"]
     [
         {"representation": "independent"},
         {"representation": "components", "prior_noise": 0.1},
-        {"full": True, "as_bytes": True},
+        {"full": True, "as_bytes": True, "cost_strength": 4.0},
         {"timed": True, "first_rollouts": 60, "capacity": 90, "exploration": 0.6},
         {"updates": 0, "adjust": True},
     ],

@@ -1,6 +1,7 @@
 """A quadratic cost from what was paid: exact where it can be, convex always."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from compiled import compiled
@@ -90,3 +91,59 @@ def test_shapes_are_checked():
         fit_quadratic(at, np.ones(3))
     with pytest.raises(ValueError, match=r"weights has shape \(2,\); allowed: \(40,\)"):
         fit_quadratic(at, np.ones(40), weights=np.ones(2))
+
+
+def episodes(count=60, steps=5, n=2):
+    """Points that move on from step to step, each step's near each other."""
+    middle = np.linspace(-2.0, 2.0, steps)[:, None] * np.ones(n)
+    at = middle + 0.05 * normal(7, count, steps, n)
+    return at, lqr.Gaussian(at, np.zeros((count, steps, n, n)))
+
+
+FLAT = lqr.Quadratic(np.diag([1.0, 0.5]), np.array([0.3, -1.0]), np.array(0.2))
+
+
+def test_slopes_are_those_of_what_was_paid_at_each_step():
+    """Of a quartic cost, whose slope a plane through all points would miss by 30."""
+    at, points_ = episodes()
+    fitted = compiled(lqr.fit_slopes, static_argnames="near")
+    found = fitted(FLAT, points_, np.sum(at**4, axis=-1), strength=0.0, near=0)
+    middle = at.mean(axis=0)
+    slope = np.einsum("tij,tj->ti", found.hessian, middle) + found.gradient
+    np.testing.assert_allclose(slope, 4 * middle**3, atol=0.4)
+    level = evaluate(found, middle)
+    np.testing.assert_allclose(level, np.mean(np.sum(at**4, axis=-1), axis=0), rtol=0.02, atol=0.02)
+
+
+def test_a_cost_that_explains_all_has_the_same_slopes_everywhere():
+    """Also where points are known by their covariances alone."""
+    at, points_ = episodes()
+    spread = points_._replace(covariance=points_.covariance + np.diag([0.3, 0.7]))
+    paid = evaluate(FLAT, at) + (0.3 * 1.0 + 0.7 * 0.5) / 2
+    found = compiled(lqr.fit_slopes)(FLAT, spread, paid)
+    every = jax.tree.map(lambda x: np.broadcast_to(x, (5, *x.shape)), FLAT)
+    assert_close(found, every, 1e-9)
+
+
+def test_a_strong_belief_keeps_slopes_and_a_weak_one_is_least_squares():
+    at, points_ = episodes()
+    paid = evaluate(FLAT, at) + at[..., 0] ** 3 + 0.1 * normal(8, *at.shape[:2])
+    fitted = compiled(lqr.fit_slopes, static_argnames="near")
+    strong = fitted(FLAT, points_, paid, strength=1e9, near=1)
+    np.testing.assert_allclose(strong.gradient - FLAT.gradient, 0.0, atol=1e-5)
+    weak = fitted(FLAT, points_, paid, strength=0.0, near=1)
+    for step, span in ((0, slice(0, 2)), (3, slice(2, 5))):
+        rows = at[:, span].reshape(-1, 2)
+        left = (paid - evaluate(FLAT, at))[:, span].ravel()
+        design = np.concatenate([rows, np.ones((len(rows), 1))], axis=1)
+        slope = np.linalg.lstsq(design, left, rcond=None)[0]
+        np.testing.assert_allclose(weak.gradient[step] - FLAT.gradient, slope[:2], rtol=1e-6)
+        np.testing.assert_allclose(weak.constant[step] - FLAT.constant, slope[2], rtol=1e-6)
+
+
+def test_slopes_need_costs_of_all_points():
+    at, points_ = jax.tree.map(jnp.asarray, episodes())
+    with pytest.raises(ValueError, match=r"values has shape .*; allowed: \(60, 5\)"):
+        lqr.fit_slopes(FLAT, points_, jnp.zeros((60, 4)))
+    with pytest.raises(ValueError, match=r"points.covariance has shape .*; allowed: "):
+        lqr.fit_slopes(FLAT, points_._replace(covariance=at[..., None]), jnp.zeros((60, 5)))

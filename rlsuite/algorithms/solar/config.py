@@ -41,6 +41,9 @@ class Config:
         exploration: The deviation of random actions.
         data_strength: How many pairs the whole model counts for in local dynamics.
         cost_episodes: To how many of the latest episodes the cost is fitted.
+        cost_strength: Where costs are far from quadratic: how many pairs say that the cost is the
+            same function at all steps, whose slope at each step the last episodes' costs change
+            (``lqr.fit_slopes``). None: it is the same.
         rounds: Of local inference.
         bound: How far a policy goes from the last one, in nats per step.
         adjust: Whether the bound grows where steps brought what they promised, and shrinks where
@@ -70,6 +73,7 @@ class Config:
     exploration: float = setting(default=0.3, above=0)
     data_strength: float = setting(default=50.0, above=0)
     cost_episodes: int = setting(default=50, at_least=1)
+    cost_strength: float | None = setting(default=None, above=0)
     rounds: int = setting(default=20, at_least=1)
     bound: float = setting(default=2.0, above=0)
     adjust: bool = True

@@ -57,6 +57,8 @@ def improve(networks: Networks, config: Config, state: State, learner: Learner) 
     if config.updates > 0:
         old = locally.refitted(old, local.states, recent.actions)
     cost = latest_cost(networks, config, learner, state.episodes, state.collected)
+    if config.cost_strength is not None:
+        cost = locally.local_cost(cost, local, recent.actions, recent.costs, config.cost_strength)
     known, begin = locally.local_problem(local, cost)
     multiplier = state.multiplier
     if config.adjust:

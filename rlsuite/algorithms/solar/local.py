@@ -183,18 +183,45 @@ def fitted_cost(
     return lqr.fit_quadratic(flat, costs.ravel(), weights=jnp.repeat(weights, steps))
 
 
+def local_cost(
+    cost: lqr.Quadratic,
+    local: Local,
+    actions: Float[Array, "episode steps m"],
+    costs: Float[Array, "episode steps"],
+    strength: float | Float[Array, ""],
+) -> lqr.Quadratic:
+    """The cost at each step, as the last episodes paid it there (``lqr.fit_slopes``).
+
+    Args:
+        cost: Of [s; a], for all steps.
+        local: Local dynamics, and the states of these episodes.
+        actions: What was done.
+        costs: What was paid.
+        strength: How many points say that the cost is right as it is.
+
+    Returns:
+        A cost for each step.
+    """
+    mean = jnp.concatenate([local.states[:, :-1], actions], axis=-1)
+    sure = lqr.Gaussian(mean, jnp.zeros((*mean.shape, mean.shape[-1]), mean.dtype))
+    return lqr.fit_slopes(cost, sure, costs, strength=strength)
+
+
 def local_problem(local: Local, cost: lqr.Quadratic) -> tuple[lqr.Problem, lqr.Gaussian]:
     """Control around the last episodes, by mean dynamics and mean noise.
 
     Args:
         local: Local dynamics.
-        cost: Of [s; a], the same at each step; the last state costs nothing.
+        cost: Of [s; a], the same at each step or with an axis of steps; the last state costs
+            nothing.
 
     Returns:
         (the problem, the law of its first state).
     """
     dynamics, n = mean_dynamics(local.dynamics), local.start.mean.shape[-1]
-    every = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(dynamics.offset), *x.shape)), cost)
+    every = cost
+    if cost.constant.ndim == 0:
+        every = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(dynamics.offset), *x.shape)), cost)
     none = lqr.Quadratic(jnp.zeros((n, n)), jnp.zeros(n), jnp.zeros(()))
     start = lqr.Gaussian(local.start.mean, local.start.covariance)
     return lqr.Problem(dynamics, every, none), start

@@ -9,8 +9,8 @@ of arrays, to be vmapped over batches of problems: ``solve`` (finite horizon, st
 parallel over time, with or without entropy), ``stationary`` (no end, with or without a discount),
 ``law`` and ``expected_cost`` (what a policy brings about), ``kalman`` and ``lqg`` (a state seen
 through noise), ``ilqr`` (any smooth dynamics and costs), ``constrained`` (the best policy within a
-divergence of another one), ``fit_quadratic`` (a cost from what was paid). No matrix of up to 16
-rows passes through LAPACK, but for the eigenvalues in ``fit_quadratic``.
+divergence of another one), ``fit_quadratic`` and ``fit_slopes`` (a cost from what was paid, of all
+steps and of each). No matrix of up to 16 rows passes through LAPACK.
 
 References:
     Bertsekas: Dynamic programming and optimal control. 4th ed., vol. 1, 2017.
@@ -39,7 +39,7 @@ from rlsuite.ops.lqr.problem import (
     Quadratic,
     evaluate,
 )
-from rlsuite.ops.lqr.regression import fit_quadratic
+from rlsuite.ops.lqr.regression import fit_quadratic, fit_slopes
 from rlsuite.ops.lqr.riccati import Solution, solve
 from rlsuite.ops.lqr.trust_region import Constrained, constrained
 
@@ -64,6 +64,7 @@ __all__ = [
     "evaluate",
     "expected_cost",
     "fit_quadratic",
+    "fit_slopes",
     "ilqr",
     "kalman",
     "law",

@@ -23,8 +23,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rlsuite.ops import orthogonal
-from rlsuite.ops.lqr.problem import Gaussian, Quadratic
+from rlsuite.ops import orthogonal, positive_definite
+from rlsuite.ops.lqr.problem import Gaussian, Quadratic, evaluate
 
 
 def fit_quadratic(
@@ -92,6 +92,80 @@ def fit_quadratic(
     gradient = gradient / scale
     constant = constant - gradient @ middle + middle @ hessian @ middle / 2
     return Quadratic(hessian, gradient - hessian @ middle, constant)
+
+
+def fit_slopes(
+    cost: Quadratic,
+    points: Gaussian,
+    values: Float[Array, "episode steps"],
+    *,
+    strength: float | Float[Array, ""] = 4.0,
+    near: int = 1,
+) -> Quadratic:
+    r"""The same curvature at each step, with the slope and the level that were paid around it.
+
+    Of what the cost does not explain, r_i = y_i − E cost(z_i), at the points of all episodes at the
+    steps t − near … t + near, whose mean is m and covariance D_t,
+
+        (g, v) ← argmin Σ_i (r_i − v − gᵀ (z_i − m))² + strength · gᵀ D̄ g,
+
+    D̄ being the mean of D_t over the steps. A cost that is not quadratic is one where the points
+    are: a best policy of what is fitted here to its own episodes is one of the true cost to first
+    order, whatever the one cost for all steps gets wrong.
+
+    Args:
+        cost: For all steps.
+        points: z, ``[episode steps n]``, and its covariances.
+        values: y.
+        strength: How many points say that the cost is right as it is.
+        near: How many steps before and after count, too.
+
+    Returns:
+        A cost for each step.
+
+    Raises:
+        ValueError: If shapes do not fit.
+
+    Example:
+        >>> import jax
+        >>> z = 3.0 + 0.1 * jax.random.normal(jax.random.key(0), (50, 2, 1))
+        >>> flat = Quadratic(jnp.zeros((1, 1)), jnp.zeros(1), jnp.zeros(()))
+        >>> sure = Gaussian(z, jnp.zeros((50, 2, 1, 1)))
+        >>> found = fit_slopes(flat, sure, z[..., 0] ** 2, strength=0.0)
+        >>> bool(jnp.all(jnp.abs(found.gradient - 6.0) < 0.1))
+        True
+    """
+    count, steps, n = points.mean.shape
+    for name, value, shape in (
+        ("points.covariance", points.covariance, (count, steps, n, n)),
+        ("values", values, (count, steps)),
+    ):
+        if value.shape != shape:
+            raise ValueError(f"{name} has shape {value.shape}; allowed: {shape}")
+    blurred = jnp.einsum("ij,etij->et", cost.hessian, points.covariance) / 2
+    left = values - evaluate(cost, points.mean) - blurred
+    times = jnp.arange(steps)
+    close = (jnp.abs(times[:, None] - times) <= near).astype(values.dtype)
+
+    def around(close: Float[Array, " steps"]) -> tuple[Array, ...]:
+        share = jnp.broadcast_to(close, (count, steps))
+        total = jnp.sum(share)
+        middle = jnp.einsum("et,etn->n", share, points.mean) / total
+        level = jnp.sum(share * left) / total
+        apart = (points.mean - middle) * share[..., None]
+        second = jnp.einsum("eti,etj->ij", apart, points.mean - middle)
+        return middle, level, second, jnp.einsum("etn,et->n", apart, left - level), total
+
+    middle, level, second, along, total = jax.vmap(around)(close)
+    usual = jnp.mean(second / total[:, None, None], axis=0)
+    small = jnp.finfo(values.dtype).eps * jnp.trace(usual) * jnp.eye(n, dtype=values.dtype)
+    held = second + strength * usual + total[:, None, None] * small
+    slope = positive_definite.solve(positive_definite.cholesky(held), along[..., None])[..., 0]
+    return Quadratic(
+        jnp.broadcast_to(cost.hessian, (steps, n, n)),
+        cost.gradient + slope,
+        cost.constant + level - jnp.sum(slope * middle, axis=-1),
+    )
 
 
 def _symmetric(once: Float[Array, " k"], n: int) -> Float[Array, "n n"]:
