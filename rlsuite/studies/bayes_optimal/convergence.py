@@ -75,14 +75,13 @@ def predictions(
         said = jnp.concatenate([heads, best[None]])
 
         def row(one: Array) -> Array:
-            both = divergence(one[None], said) + divergence(said, one[None])
-            return jnp.mean(both, axis=(1, 2)) / 2
+            return jnp.mean(divergence(one[None], said), axis=(1, 2))
 
         return jnp.mean(divergence(best[None], heads), axis=(1, 2)), jax.lax.map(row, said)
 
-    lost, squares = compared(runs.flat)
+    lost, there = map(np.asarray, compared(runs.flat))
     # Roots: KL is of the order of a squared distance.
-    matrix = np.sqrt(np.maximum(squares, 0.0))
+    matrix = np.sqrt(np.maximum((there + there.T) / 2, 0.0))
     return np.asarray(lost).reshape(len(runs.steps), -1), matrix
 
 
