@@ -1,6 +1,7 @@
 """Memories against their equations, and episodes within sequences."""
 
 import functools
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -105,6 +106,17 @@ def test_a_linear_recurrence_is_its_equation():
         g = gelu((hidden @ out).real + block["direct"] * u)
         expected = u + (g @ block["value"]) * sigmoid(g @ block["gate"])
         np.testing.assert_allclose(found[t], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [1, 6])
+def test_a_linear_recurrence_is_the_same_in_parallel(steps):
+    """Accelerators go through time by an associative scan, CPUs step by step."""
+    module = sys.modules[linear_recurrence.__module__]
+    parts = np.random.default_rng(0).normal(size=(2, 2, steps, 3, 4))
+    rates, driven = parts[0] + 1j * parts[1]
+    rates[3:4, 1] = 0.0
+    found = [compiled(way)(rates, driven) for way in (module._sequential, module._parallel)]
+    np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-5)
 
 
 def test_a_transformer_knows_distances_alone():
