@@ -186,16 +186,7 @@ def step_statistics(law: Smoothed, actions: Float[Array, "steps m"]) -> Natural:
         Statistics, with a leading axis of steps.
     """
     mean, covariance = law.states
-    m = actions.shape[-1]
-    x, later = inputs_of(mean[:-1], actions), mean[1:]
-    room = ((0, 0), (0, 0), (0, m + 1))
-    spread = jnp.pad(covariance[:-1], ((0, 0), (0, m + 1), (0, m + 1)))
-    return Natural(
-        covariance[1:] + later[:, :, None] * later[:, None, :],
-        jnp.pad(law.cross.mT, room) + later[:, :, None] * x[:, None, :],
-        spread + x[:, :, None] * x[:, None, :],
-        jnp.ones(len(actions), mean.dtype),
-    )
+    return _statistics(law.states, actions, mean[1:], covariance[1:], law.cross.mT)
 
 
 def residual_statistics(
@@ -212,17 +203,28 @@ def residual_statistics(
         Statistics, with a leading axis of steps.
     """
     mean, covariance = law.states
-    n, m = mean.shape[-1], actions.shape[-1]
-    x, moved = inputs_of(mean[:-1], actions), maps[..., :n]
-    off = mean[1:] - jnp.einsum("tij,tj->ti", maps, x)
-    of_state = law.cross.mT - moved @ covariance[:-1]
-    spread = covariance[1:] - moved @ law.cross - of_state @ moved.mT
-    room = ((0, 0), (0, 0), (0, m + 1))
+    moved = maps[..., : mean.shape[-1]]
+    off = mean[1:] - jnp.einsum("tij,tj->ti", maps, inputs_of(mean[:-1], actions))
+    with_state = law.cross.mT - moved @ covariance[:-1]
+    spread = covariance[1:] - moved @ law.cross - with_state @ moved.mT
+    return _statistics(law.states, actions, off, (spread + spread.mT) / 2, with_state)
+
+
+def _statistics(
+    states: Moments,
+    actions: Float[Array, "steps m"],
+    mean: Float[Array, "steps n"],
+    covariance: Float[Array, "steps n n"],
+    with_state: Float[Array, "steps n n"],
+) -> Natural:
+    """Of y with this mean and covariance, and its covariance with s, and of x = [s; a; 1]."""
+    x, more = inputs_of(states.mean[:-1], actions), actions.shape[-1] + 1
+    spread = jnp.pad(states.covariance[:-1], ((0, 0), (0, more), (0, more)))
     return Natural(
-        (spread + spread.mT) / 2 + off[:, :, None] * off[:, None, :],
-        jnp.pad(of_state, room) + off[:, :, None] * x[:, None, :],
-        jnp.pad(covariance[:-1], ((0, 0), (0, m + 1), (0, m + 1))) + x[:, :, None] * x[:, None, :],
-        jnp.ones(len(actions), mean.dtype),
+        covariance + mean[:, :, None] * mean[:, None, :],
+        jnp.pad(with_state, ((0, 0), (0, 0), (0, more))) + mean[:, :, None] * x[:, None, :],
+        spread + x[:, :, None] * x[:, None, :],
+        jnp.ones(len(actions), states.mean.dtype),
     )
 
 

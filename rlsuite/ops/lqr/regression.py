@@ -109,9 +109,8 @@ def fit_slopes(
 
         (g, v) ← argmin Σ_i (r_i − v − gᵀ (z_i − m))² + strength · gᵀ D̄ g,
 
-    D̄ being the mean of D_t over the steps. A cost that is not quadratic is one where the points
-    are: a best policy of what is fitted here to its own episodes is one of the true cost to first
-    order, whatever the one cost for all steps gets wrong.
+    D̄ being the mean of D_t over the steps. Where one quadratic function cannot fit the costs along
+    a path, its slope at each step still can.
 
     Args:
         cost: For all steps.
