@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rlsuite.algorithms import memory_meta
 from rlsuite.envs.bandits import bandits
 from rlsuite.envs.prediction import Prediction
 from rlsuite.io.stages import Stages
@@ -109,6 +110,28 @@ def test_scaling_keeps_distances_in_the_plane():
     found = convergence.scaling(distances)
     np.testing.assert_allclose(np.linalg.norm(found[:, None] - found, axis=-1), distances)
     np.testing.assert_array_equal(found[-1], 0.0)
+
+
+def test_distances_are_roots_of_both_divergences():
+    """Against NumPy: one program for both of them came out wrong (jax 0.10.2 on CPU)."""
+    config = dataclasses.replace(comparison.PREDICTION, batch_size=4, memory_size=4)
+    dice = Prediction(DirichletCategorical(jnp.ones(3)), 4)
+    runs = training.train("runs", dice, config, 5, 2, 3, Stages())
+    lost, matrix = convergence.predictions(dice, config, runs, 7)
+    network = memory_meta.prediction.default_network(dice, config)
+
+    @jax.jit
+    def said(params):
+        x = dice.samples(jax.random.key(9), 7)
+        heads = jax.vmap(lambda one: memory_meta.predict(dice, network, one, x))(params)
+        return jax.nn.log_softmax(jnp.concatenate([heads, dice.best(x)[None]]))
+
+    logs = np.asarray(said(runs.flat), float)
+    chances, apart = np.exp(logs), logs[:, None] - logs
+    both = np.mean(np.sum((chances[:, None] - chances) * apart, axis=-1), axis=(2, 3)) / 2
+    np.testing.assert_allclose(matrix**2, both, rtol=1e-3, atol=1e-6)
+    bayes = np.mean(np.sum(chances[-1] * -apart[:-1, -1], axis=-1), axis=(1, 2))
+    np.testing.assert_allclose(lost.ravel(), bayes, rtol=1e-3, atol=1e-6)
 
 
 def test_the_floor_is_what_no_map_undercuts():
