@@ -1,9 +1,19 @@
 """Reinforcement-learning methods in JAX, each a pure function of (problem, config, key).
 
 The names below are loaded on first use, so that ``import rlsuite`` costs nothing.
+
+With jaxlib 0.10.2, the last for Python 3.11, importing rlsuite adds
+``--xla_cpu_experimental_ynn_fusion_type=-reduce`` to ``XLA_FLAGS``, unless the flag is there: on
+CPUs that compiler joins reductions of some ten thousand rows into programs whose results are wrong
+(`jax#39103 <https://github.com/jax-ml/jax/issues/39103>`_). JAX reads the flags when it first
+computes: import rlsuite before that. If it is later, a warning says so.
 """
 
 import importlib
+import importlib.metadata
+import os
+import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +32,29 @@ _HOMES = {
 }
 
 __all__ = ["Algorithm", "Result", "config", "grid", "run", "setting"]
+
+_JOINS_REDUCTIONS_WRONGLY = ("0.10.2",)
+_JOINED = "--xla_cpu_experimental_ynn_fusion_type"
+
+
+def _keep_reductions_apart() -> None:
+    """Have a compiler that joins reductions wrongly leave them as they are."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    if _JOINED in flags or importlib.metadata.version("jaxlib") not in _JOINS_REDUCTIONS_WRONGLY:
+        return
+    os.environ["XLA_FLAGS"] = f"{flags} {_JOINED}=-reduce".strip()
+    bridge = sys.modules.get("jax._src.xla_bridge")
+    if bridge is not None and bridge.backends_are_initialized():
+        warnings.warn(
+            "JAX has computed before rlsuite was imported, so XLA's flags stay as they were: on"
+            " CPUs jaxlib 0.10.2 can get sums wrong. Import rlsuite first, or set"
+            f" XLA_FLAGS={_JOINED}=-reduce",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+_keep_reductions_apart()
 
 
 def __getattr__(name: str) -> Any:

@@ -1,11 +1,13 @@
 """What an import costs, which way imports point, and that files agree with each other."""
 
 import ast
+import os
 import pathlib
 import re
 import subprocess
 import sys
 
+import jaxlib
 import pytest
 
 import rlsuite
@@ -121,3 +123,32 @@ def test_pins_name_no_address_and_fix_every_version():
     assert all(re.match(r"[A-Za-z0-9._-]+==\S+( ; .*)?$", pin) for pin in pins)
     names = {re.split(r"==", pin)[0].lower() for pin in pins}
     assert {"jax", "jaxlib", "flax", "distrax", "gymnax", "tfp-nightly", "pytest"} <= names
+
+
+SUMS = """
+import jax, numpy as np
+{before}
+import rlsuite
+rows = np.random.default_rng(0).normal(size=(64, 1000, 3)).astype(np.float32)
+add = lambda one, rows: (one * rows).sum(-1) + (rows * rows).sum(-1)
+print(np.abs(np.asarray(jax.jit(add)(2 * rows[0], rows)) - add(2 * rows[0], rows)).max())
+"""
+
+
+def sums(before: str) -> subprocess.CompletedProcess[str]:
+    """Two sums over the last axis, added: what jaxlib 0.10.2 gets wrong by itself."""
+    kept = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    program = [sys.executable, "-c", SUMS.format(before=before)]
+    return subprocess.run(program, capture_output=True, text=True, check=True, env=kept)
+
+
+def test_importing_rlsuite_keeps_xla_from_joining_reductions_wrongly():
+    done = sums(before="")
+    assert float(done.stdout) < 1e-4
+    assert done.stderr == ""
+
+
+def test_importing_rlsuite_after_jax_has_computed_warns_where_sums_may_be_wrong():
+    done = sums(before="jax.numpy.zeros(3)")
+    assert float(done.stdout) < 1e-4 or "Import rlsuite first" in done.stderr
+    assert ("Import rlsuite first" in done.stderr) == (jaxlib.__version__ == "0.10.2")
