@@ -1,4 +1,7 @@
-"""What SOLAR's states may be: principal components, and places with velocities."""
+"""What SOLAR's states may be: principal components, places with velocities, what moves."""
+
+import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -8,8 +11,8 @@ import pytest
 from compiled import compiled
 
 from rlsuite.algorithms import solar
-from rlsuite.data.pictures import PictureEpisodes, to_light
-from rlsuite.envs.pixels import pixel_navigation
+from rlsuite.data.pictures import PictureEpisodes, collect, to_light, wander
+from rlsuite.envs.pixels import pixel_navigation, pixel_planar
 from rlsuite.nets.costs import start_cost
 from rlsuite.nets.network import Network
 from rlsuite.nets.sights import components_encoder, principal_components
@@ -103,6 +106,45 @@ def test_the_usual_networks_begin_with_whitened_places_and_no_velocities():
     assert np.all(log_precision[:, 2:] < -5)
     forward = compiled(mniw.to_moments)(known.learner.known).mean
     np.testing.assert_allclose(forward[:2, 2:4], 0.1 * np.eye(2), atol=1e-6)
+
+
+def test_what_stands_still_is_taken_away_and_drawn_again():
+    """In pictures with six discs that never move, where a robot is tells most of what is seen."""
+    problem = pixel_planar()
+    config = solar.Config(
+        size=2, length=40, first_rollouts=12, rollouts=1, capacity=13, exploration=1.0
+    )
+
+    @functools.partial(compiled, static_argnums=0)
+    def explained(background):
+        told = dataclasses.replace(config, background=background)
+        networks = solar.default_networks(problem, told)
+        episodes, truth = collect(
+            problem,
+            wander(2, 1.0),
+            None,
+            jax.random.key(0),
+            12,
+            40,
+            lambda inner: inner.states[-1],
+        )
+        learner = solar.start_learning(networks, STILL, told, episodes, jax.random.key(1))
+        images = to_light(episodes.images)
+        mean, _ = networks.encoder.apply(learner.params.encoder, images[:, 1:])
+        drawn = networks.decoder.apply(learner.params.decoder, jnp.zeros(2))
+        return mean, truth, images, drawn
+
+    shares = []
+    for background in (False, True):
+        mean, truth, images, drawn = explained(background)
+        x = np.concatenate([np.ones((12 * 40, 1)), mean.reshape(-1, 2)], axis=1)
+        y = np.asarray(truth).reshape(-1, 2)
+        left = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
+        shares.append(1 - np.sum(left.var(axis=0)) / np.sum(y.var(axis=0)))
+    assert shares[0] < 0.5
+    assert shares[1] > 0.95
+    still = np.mean(images, axis=(0, 1))
+    assert np.all(drawn[still > 0.9] > np.max(drawn[still < 0.1]))
 
 
 def test_principal_components_are_those_of_numpy():

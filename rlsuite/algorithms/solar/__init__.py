@@ -38,9 +38,11 @@ from rlsuite.algorithms.solar.local import (
     weakened,
 )
 from rlsuite.algorithms.solar.model import (
+    BeforeBackground,
     Networks,
     Params,
     Parts,
+    before_background,
     bound,
     first_state,
     of_places,
@@ -50,6 +52,7 @@ from rlsuite.algorithms.solar.model import (
 from rlsuite.algorithms.solar.state import Evaluation, Metrics, State
 
 __all__ = [
+    "BeforeBackground",
     "Belief",
     "Config",
     "Controller",
@@ -64,6 +67,7 @@ __all__ = [
     "Representation",
     "State",
     "adjusted",
+    "before_background",
     "bound",
     "default_networks",
     "first_belief",

@@ -19,7 +19,7 @@ from rlsuite.algorithms.solar.config import Config
 from rlsuite.algorithms.solar.improving import Improvement, improve
 from rlsuite.algorithms.solar.learning import learn, start_learning
 from rlsuite.algorithms.solar.local import mean_dynamics
-from rlsuite.algorithms.solar.model import Networks, Parts, of_places
+from rlsuite.algorithms.solar.model import Networks, Parts, before_background, of_places
 from rlsuite.algorithms.solar.state import Evaluation, Metrics, State
 from rlsuite.core import Algorithm
 from rlsuite.data.pictures import PictureEpisodes, collect, judge, kept, wander, with_room
@@ -50,14 +50,19 @@ def default_networks(problem: Control, config: Config) -> Networks:
     decoder = from_linen(CoordinateDecoder(shape))
     if config.representation == "components":
 
-        def project(_: Any, images: Any) -> Components:
-            return principal_components(images, config.size)
+        def project(_: Any, decoder: Any, images: Any) -> tuple[Components, Any]:
+            return principal_components(images, config.size), decoder
 
         return Networks(components_encoder(config.size), decoder, "bernoulli", project)
     size = config.size // 2 if config.velocities else config.size
     encoder = PlacesEncoder(size)
-    prepare = functools.partial(whitened, encoder)
+
+    def prepare(params: Any, of_decoder: Any, images: Any) -> tuple[Any, Any]:
+        return whitened(encoder, params, images), of_decoder
+
     networks = Networks(from_linen(encoder), decoder, "bernoulli", prepare)
+    if config.background:
+        networks = before_background(networks)
     return of_places(networks, config.size) if config.velocities else networks
 
 

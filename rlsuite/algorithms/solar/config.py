@@ -34,6 +34,9 @@ class Config:
         clip: The greatest norm of a gradient.
         full: Whether the natural gradient has the term that the authors' program drops.
         timed: Whether each step of an episode has an (F, Σ) of its own in the model, too.
+        background: Whether what does not move is taken out of pictures before the encoder sees
+            them, and given to the decoder (``before_background``): for pictures that show much
+            beside what moves.
         representation: "structured": states are inferred from whole episodes, by pictures and
             dynamics. "independent": each from its picture alone, by a variational autoencoder, and
             dynamics are fitted to them (the paper's ablation). "components": the principal
@@ -69,6 +72,7 @@ class Config:
     clip: float = setting(default=100.0, above=0)
     full: bool = False
     timed: bool = False
+    background: bool = False
     representation: Representation = "structured"
     exploration: float = setting(default=0.3, above=0)
     data_strength: float = setting(default=50.0, above=0)

@@ -46,11 +46,12 @@ def start_learning(
     n, m = config.size, shown.actions.shape[-1]
     image = jnp.zeros(shown.images.shape[2:])
     encoder = networks.encoder.init(of_encoder, image)
+    decoder = networks.decoder.init(of_decoder, jnp.zeros(n))
     if networks.prepare is not None:
-        encoder = networks.prepare(encoder, to_light(shown.images))
+        encoder, decoder = networks.prepare(encoder, decoder, to_light(shown.images))
     params = Params(
         encoder,
-        networks.decoder.init(of_decoder, jnp.zeros(n)),
+        decoder,
         start_cost(n + m, shown.costs),
         jnp.zeros(n),
         jnp.zeros(n),

@@ -46,14 +46,26 @@ class Networks(NamedTuple):
         encoder: From pictures to means and log precisions of potentials.
         decoder: From states to pictures' logits.
         likelihood: What pictures are drawn from.
-        prepare: The encoder's first parameters from random ones and the first pictures; None: the
-            random ones.
+        prepare: ``(encoder's, decoder's, the first pictures) -> (encoder's, decoder's)``: first
+            parameters from random ones; None: the random ones.
     """
 
     encoder: Network
     decoder: Network
     likelihood: Likelihood
-    prepare: Callable[[Any, Float[Array, "*batch h w c"]], Any] | None = None
+    prepare: Callable[[Any, Any, Float[Array, "*batch h w c"]], tuple[Any, Any]] | None = None
+
+
+class BeforeBackground(NamedTuple):
+    """Parameters of a network that sees, or draws, what stands out from a background.
+
+    Attributes:
+        background: A picture, or its logits.
+        inner: The parameters of what sees the rest.
+    """
+
+    background: Float[Array, "*batch h w c"]
+    inner: Any
 
 
 class Params(NamedTuple):
@@ -118,6 +130,52 @@ def of_places(networks: Networks, size: int) -> Networks:
 
     encoder = Network(networks.encoder.init, encode)
     return networks._replace(encoder=encoder, decoder=Network(init, decode))
+
+
+def before_background(networks: Networks) -> Networks:
+    """Networks for which what does not move is taken away, and drawn again.
+
+    The encoder sees pictures less a background, and the background's logits are added to the
+    decoder's. Both begin as the mean of the first pictures, and learn. Where much of a picture
+    stands still, the rest then need not be told from it: a spatial softmax finds the brightest
+    thing, whether it moves or not.
+
+    Args:
+        networks: Encoder and decoder.
+
+    Returns:
+        The same, whose parameters are ``BeforeBackground``.
+    """
+
+    def begin_encoder(key: PRNGKeyArray, image: Float[Array, "h w c"]) -> BeforeBackground:
+        return BeforeBackground(jnp.zeros(image.shape), networks.encoder.init(key, image))
+
+    def encode(params: BeforeBackground, images: Any) -> Any:
+        return networks.encoder.apply(params.inner, images - params.background)
+
+    def begin_decoder(key: PRNGKeyArray, state: Float[Array, " n"]) -> BeforeBackground:
+        inner = networks.decoder.init(key, state)
+        drawn = jax.eval_shape(networks.decoder.apply, inner, state)
+        return BeforeBackground(jnp.zeros(drawn.shape), inner)
+
+    def decode(params: BeforeBackground, states: Float[Array, "*batch n"]) -> Any:
+        return networks.decoder.apply(params.inner, states) + params.background
+
+    def prepare(
+        encoder: BeforeBackground, decoder: BeforeBackground, images: Float[Array, "*batch h w c"]
+    ) -> tuple[BeforeBackground, BeforeBackground]:
+        mean = jnp.mean(images, axis=tuple(range(images.ndim - 3)))
+        inner = encoder.inner, decoder.inner
+        if networks.prepare is not None:
+            inner = networks.prepare(*inner, images - mean)
+        drawn = jax.scipy.special.logit(jnp.clip(mean, 0.01, 0.99))
+        return BeforeBackground(mean, inner[0]), BeforeBackground(drawn, inner[1])
+
+    return networks._replace(
+        encoder=Network(begin_encoder, encode),
+        decoder=Network(begin_decoder, decode),
+        prepare=prepare,
+    )
 
 
 def first_state(params: Params) -> Moments:
