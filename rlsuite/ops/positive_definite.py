@@ -26,8 +26,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-SMALL = 16
-"""Matrices of so many rows need no LAPACK."""
+from rlsuite.ops.matrices import SMALL, multiply, transpose
 
 
 @jax.jit
@@ -40,7 +39,7 @@ def cholesky(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
     Returns:
         L; not a number where A is not positive definite.
     """
-    return _cholesky((matrix + jnp.swapaxes(matrix, -1, -2)) / 2)
+    return _cholesky((matrix + transpose(matrix)) / 2)
 
 
 @jax.custom_jvp
@@ -56,7 +55,7 @@ def _cholesky(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
         columns.append(jax.lax.pad(column, jnp.zeros((), column.dtype), above))
         if number + 1 < size:
             below = column[..., 1:, :]
-            rest = rest[..., 1:, 1:] - below * jnp.swapaxes(below, -1, -2)
+            rest = rest[..., 1:, 1:] - below * transpose(below)
     return jnp.concatenate(columns, axis=-1)
 
 
@@ -64,7 +63,7 @@ def _cholesky(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
 def _cholesky_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     factor = _cholesky(*primals)
     left = solve_lower(factor, tangents[0])
-    both = solve_lower(factor, jnp.swapaxes(left, -1, -2))
+    both = solve_lower(factor, transpose(left))
     half = jnp.tril(both) * (1 - jnp.eye(both.shape[-1], dtype=both.dtype) / 2)
     return factor, factor @ half
 
@@ -127,7 +126,7 @@ def inverse(factor: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
     """
     identity = jnp.broadcast_to(jnp.eye(factor.shape[-1], dtype=factor.dtype), factor.shape)
     half = solve_lower(factor, identity)
-    return jnp.swapaxes(half, -1, -2) @ half
+    return multiply(transpose(half), half)
 
 
 def log_determinant(factor: Float[Array, "*batch n n"]) -> Float[Array, "*batch"]:
@@ -173,7 +172,7 @@ def _solve_upper(factor: Array, right: Array) -> Array:
         return jax.lax.linalg.triangular_solve(
             factor, right, left_side=True, lower=True, transpose_a=True
         )
-    upper = jnp.swapaxes(factor, -1, -2)
+    upper = transpose(factor)
     rest, rows = right, []
     for number in reversed(range(size)):
         column = upper[..., : number + 1, number : number + 1]
@@ -188,5 +187,5 @@ def _solve_upper_jvp(
     primals: tuple[Array, Array], tangents: tuple[Array, Array]
 ) -> tuple[Array, Array]:
     found = solve_upper(*primals)
-    change = jnp.swapaxes(jnp.tril(tangents[0]), -1, -2) @ found
+    change = transpose(jnp.tril(tangents[0])) @ found
     return found, solve_upper(primals[0], tangents[1] - change)

@@ -144,6 +144,30 @@ def test_evidence_gradient_is_that_of_differentiating_the_filter(method):
         np.testing.assert_allclose(symmetric(one), symmetric(other), rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("far", [0.0, 100.0])
+def test_the_forward_pass_that_goes_back_gives_the_same_gradient(far):
+    """Of everything that smoothing finds, with each number weighed differently."""
+    rng = np.random.default_rng(8)
+    model, told = random_model(8, count=5)
+    told = told._replace(shift=told.shift + far)
+
+    def weighed(backward, model, told):
+        found = gaussian.smooth(model, told, backward=backward)
+        leaves = [x - jax.lax.stop_gradient(x) / 2 for x in jax.tree.leaves(found)]
+        return sum(jnp.sum(w * jnp.sin(x)) for w, x in zip(weights, leaves, strict=True))
+
+    weights = [rng.normal(size=x.shape) for x in jax.tree.leaves(SMOOTH["rts"](model, told))]
+    ours, theirs = (
+        jax.tree.leaves(compiled(jax.grad(weighed, (1, 2)), static_argnums=0)(how, model, told))
+        for how in ("forward", "steps")
+    )
+    for one, other in zip(ours, theirs, strict=True):
+        square = other.ndim > 1 and other.shape[-1] == other.shape[-2]
+        if square and np.allclose(one, one.swapaxes(-1, -2), rtol=1e-9, atol=1e-9):
+            other = (other + other.swapaxes(-1, -2)) / 2
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9 * np.max(np.abs(other)))
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_gradients_against_finite_differences(way):
     model, told = jax.device_put(random_model(5))
@@ -303,6 +327,8 @@ def test_refusals():
         inspect.unwrap(gaussian.filter)(model, told, method="tree")
     with pytest.raises(ValueError, match="by is 'rts'; allowed with the method 'associative'"):
         gaussian.smooth(model, told, by="rts", method="associative")
+    with pytest.raises(ValueError, match="backward is 'forward'; allowed with the smoother 'two-f"):
+        gaussian.smooth(model, told, by="two-filter", backward="forward")
     with pytest.raises(ValueError, match="block is 0; allowed: at least 1"):
         gaussian.filter(model, told, method="associative", block=0)
 

@@ -17,7 +17,7 @@ def _smooth(told: Any, law: Any, offset: jax.Array) -> Any:
     n = offset.shape[-1]
     start = gaussian.Moments(jnp.zeros(n), jnp.eye(n))
     chain = gaussian.time_invariant(start, law[0], law[1], offset)
-    found = gaussian.smooth(chain, gaussian.diagonal(*told))
+    found = gaussian.smooth(chain, gaussian.diagonal(*told), backward="forward")
     return found.states.mean, found.states.covariance, found.cross, found.log_evidence
 
 

@@ -14,7 +14,14 @@ Example:
     ['0.308', '0.923', '1.462']
 """
 
-from rlsuite.ops.gaussian.inference import Method, filter, log_evidence, sample, smooth  # noqa: A004
+from rlsuite.ops.gaussian.inference import (
+    Backward,
+    Method,
+    filter,  # noqa: A004
+    log_evidence,
+    sample,
+    smooth,
+)
 from rlsuite.ops.gaussian.information import Moments, Potential, diagonal, flat
 from rlsuite.ops.gaussian.kalman import rts
 from rlsuite.ops.gaussian.models import (
@@ -26,6 +33,7 @@ from rlsuite.ops.gaussian.models import (
 )
 
 __all__ = [
+    "Backward",
     "Filtered",
     "LinearGaussian",
     "Method",

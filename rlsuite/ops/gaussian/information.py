@@ -25,6 +25,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rlsuite.ops import positive_definite
+from rlsuite.ops.matrices import apply, multiply, transpose
 
 _LOG_2PI = math.log(2 * math.pi)
 
@@ -66,7 +67,7 @@ def of_moments(law: Moments) -> Potential:
     """
     factor = positive_definite.cholesky(law.covariance)
     precision = positive_definite.inverse(factor)
-    shift = _times(precision, law.mean)
+    shift = apply(precision, law.mean)
     size = law.mean.shape[-1]
     squares = jnp.sum(shift * law.mean, axis=-1)
     constant = -(squares + size * _LOG_2PI + positive_definite.log_determinant(factor)) / 2
@@ -113,7 +114,7 @@ def moments(potential: Potential) -> Moments:
         m = J⁻¹ h and P = J⁻¹.
     """
     covariance = positive_definite.inverse(positive_definite.cholesky(potential.precision))
-    return Moments(_times(covariance, potential.shift), covariance)
+    return Moments(apply(covariance, potential.shift), covariance)
 
 
 def product(first: Potential, second: Potential) -> Potential:
@@ -168,7 +169,7 @@ def log_value(potential: Potential, x: Float[Array, "*batch n"]) -> Float[Array,
     Returns:
         −½ xᵀ J x + hᵀ x + c.
     """
-    slope = potential.shift - _times(potential.precision, x) / 2
+    slope = potential.shift - apply(potential.precision, x) / 2
     return jnp.sum(slope * x, axis=-1) + potential.constant
 
 
@@ -189,12 +190,12 @@ def marginal(potential: Potential, kept: int) -> Potential:
     factor = positive_definite.cholesky(rest)
     right = jnp.concatenate([across, shift[..., None]], axis=-1)
     half = positive_definite.solve_lower(factor, right)
-    told = jnp.swapaxes(half[..., :-1], -1, -2)
+    told = transpose(half[..., :-1])
     size = shift.shape[-1]
     volume = size * _LOG_2PI - positive_definite.log_determinant(factor)
     return Potential(
-        potential.precision[..., :kept, :kept] - told @ half[..., :-1],
-        potential.shift[..., :kept] - _times(told, half[..., -1]),
+        potential.precision[..., :kept, :kept] - multiply(told, half[..., :-1]),
+        potential.shift[..., :kept] - apply(told, half[..., -1]),
         potential.constant + (jnp.sum(jnp.square(half[..., -1]), axis=-1) + volume) / 2,
     )
 
@@ -217,7 +218,7 @@ def condition(potential: Potential, x: Float[Array, "*batch m"]) -> Potential:
     first = Potential(
         potential.precision[..., :size, :size], potential.shift[..., :size], potential.constant
     )
-    return Potential(rest, shift - _times(across, x), log_value(first, x))
+    return Potential(rest, shift - apply(across, x), log_value(first, x))
 
 
 def entropy(law: Moments) -> Float[Array, "*batch"]:
@@ -266,12 +267,7 @@ def sample(key: PRNGKeyArray, law: Moments, shape: tuple[int, ...] = ()) -> Arra
     """
     factor = positive_definite.cholesky(law.covariance)
     noise = jax.random.normal(key, (*shape, *law.mean.shape), law.mean.dtype)
-    return law.mean + _times(factor, noise)
-
-
-def _times(matrix: Array, vector: Array) -> Array:
-    """Products of matrices and vectors along leading axes."""
-    return jnp.einsum("...ij,...j->...i", matrix, vector)
+    return law.mean + apply(factor, noise)
 
 
 def _parts(potential: Potential, first: int) -> tuple[Array, Array, Array]:

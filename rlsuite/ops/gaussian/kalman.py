@@ -26,6 +26,7 @@ from rlsuite.ops.gaussian import information
 from rlsuite.ops.gaussian.information import Moments, Potential
 from rlsuite.ops.gaussian.models import Filtered, LinearGaussian, Smoothed
 from rlsuite.ops.gaussian.steps import Told, move, tell, told_covariance
+from rlsuite.ops.matrices import apply, multiply, transpose
 
 
 def filtered(model: LinearGaussian, potentials: Potential) -> Filtered:
@@ -68,17 +69,17 @@ def rts(model: LinearGaussian, found: Filtered) -> Smoothed:
     now = jax.tree.map(lambda x: x[:-1], found.updated)
     later = jax.tree.map(lambda x: x[1:], found.predicted)
     factor = positive_definite.cholesky(later.covariance)
-    gain = _transposed(positive_definite.solve(factor, model.transition @ now.covariance))
+    gain = transpose(positive_definite.solve(factor, multiply(model.transition, now.covariance)))
 
     def step(
         smoothed: Moments, inputs: tuple[Moments, Moments, Array]
     ) -> tuple[Moments, tuple[Moments, Array]]:
         updated, predicted, gain = inputs
-        mean = updated.mean + gain @ (smoothed.mean - predicted.mean)
+        mean = updated.mean + apply(gain, smoothed.mean - predicted.mean)
         change = smoothed.covariance - predicted.covariance
-        covariance = updated.covariance + gain @ change @ gain.T
+        covariance = updated.covariance + multiply(multiply(gain, change), gain.T)
         found = Moments(mean, covariance)
-        return found, (found, gain @ smoothed.covariance)
+        return found, (found, multiply(gain, smoothed.covariance))
 
     last = jax.tree.map(lambda x: x[-1], found.updated)
     _, (states, cross) = jax.lax.scan(step, last, (now, later, gain), reverse=True)
@@ -124,10 +125,11 @@ def pulled_back(
     Returns:
         The potential.
     """
-    held = later.precision @ told.kept
+    held = multiply(later.precision, told.kept)
+    shift = apply(told.kept.T, later.shift) - apply(held, offset)
     return Potential(
-        transition.T @ held @ transition,
-        transition.T @ (told.kept.T @ later.shift - held @ offset),
+        multiply(multiply(transition.T, held), transition),
+        apply(transition.T, shift),
         told.log_integral,
     )
 
@@ -145,7 +147,7 @@ def two_filter(model: LinearGaussian, found: Filtered, backward: Potential) -> S
     """
     told = jax.vmap(tell)(found.predicted, backward)
     updated = found.updated.covariance[:-1]
-    cross = updated @ _transposed(model.transition) @ _transposed(told.kept[1:])
+    cross = multiply(multiply(updated, transpose(model.transition)), transpose(told.kept[1:]))
     return Smoothed(told.law, cross, found.log_evidence)
 
 
@@ -163,11 +165,11 @@ def backward_laws(
     """
     now = jax.tree.map(lambda x: x[:-1], found.updated)
     factor = positive_definite.cholesky(model.noise)
-    weighed = _transposed(positive_definite.solve(factor, model.transition))  # Fᵀ Q⁻¹
-    spread, kept, _ = jax.vmap(told_covariance)(now.covariance, weighed @ model.transition)
-    gain = spread @ weighed
-    offset = jnp.einsum("tij,tj->ti", kept, now.mean)
-    offset = offset - jnp.einsum("tij,tj->ti", gain, model.offset)
+    weighed = transpose(positive_definite.solve(factor, model.transition))  # Fᵀ Q⁻¹
+    known = multiply(weighed, model.transition)
+    spread, kept, _ = jax.vmap(told_covariance)(now.covariance, known)
+    gain = multiply(spread, weighed)
+    offset = apply(kept, now.mean) - apply(gain, model.offset)
     return gain, Moments(offset, spread)
 
 
@@ -188,7 +190,3 @@ def noise_of(key: PRNGKeyArray, law: Moments, last: Moments) -> tuple[Array, Arr
 
 def _appended(first: Any, last: Any) -> Any:
     return jax.tree.map(lambda x, y: jnp.concatenate([x, y[None]]), first, last)
-
-
-def _transposed(matrix: Array) -> Array:
-    return jnp.swapaxes(matrix, -1, -2)

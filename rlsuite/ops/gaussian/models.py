@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 
 from rlsuite.ops.gaussian import information
 from rlsuite.ops.gaussian.information import Moments, Potential
+from rlsuite.ops.matrices import apply, multiply, transpose
 
 
 class LinearGaussian(NamedTuple):
@@ -138,10 +139,10 @@ def expected_log_joint(
     """
     mean, covariance = smoothed.states
     now, later = jax.tree.map(lambda x: x[:-1], smoothed.states), mean[1:]
-    moved = model.transition @ smoothed.cross
-    flow = model.transition @ now.covariance @ _transposed(model.transition)
-    spread = covariance[1:] - moved - _transposed(moved) + flow
-    away = later - jnp.einsum("tij,tj->ti", model.transition, now.mean) - model.offset
+    moved = multiply(model.transition, smoothed.cross)
+    flow = multiply(multiply(model.transition, now.covariance), transpose(model.transition))
+    spread = covariance[1:] - moved - transpose(moved) + flow
+    away = later - apply(model.transition, now.mean) - model.offset
     zero = Moments(jnp.zeros_like(away), model.noise)
     steps = jnp.sum(_expected(information.of_moments(zero), Moments(away, spread)))
     first = jax.tree.map(lambda x: x[0], smoothed.states)
@@ -153,7 +154,3 @@ def _expected(potential: Potential, law: Moments) -> Array:
     """E log φ(x)."""
     traces = jnp.sum(potential.precision * law.covariance, axis=(-1, -2))
     return information.log_value(potential, law.mean) - traces / 2
-
-
-def _transposed(matrix: Array) -> Array:
-    return jnp.swapaxes(matrix, -1, -2)

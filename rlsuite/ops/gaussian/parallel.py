@@ -25,6 +25,7 @@ from rlsuite.ops.gaussian.information import Moments, Potential
 from rlsuite.ops.gaussian.kalman import pulled_back
 from rlsuite.ops.gaussian.models import Filtered, LinearGaussian
 from rlsuite.ops.gaussian.steps import move, tell
+from rlsuite.ops.matrices import apply, multiply
 from rlsuite.ops.scans import prefixes
 
 
@@ -58,7 +59,7 @@ def joined(first: Element, second: Element) -> Element:
     law = move(told.law, second.transition, second.offset, second.noise)
     back = pulled_back(told, second.told, first.transition, first.offset)
     return Element(
-        second.transition @ told.kept @ first.transition,
+        multiply(multiply(second.transition, told.kept), first.transition),
         law.mean,
         law.covariance,
         jax.tree.map(jnp.add, first.told, back),
@@ -131,9 +132,9 @@ def path(
     """
 
     def after(first: tuple[Array, Array], second: tuple[Array, Array]) -> tuple[Array, Array]:
-        return first[0] @ second[0], first[0] @ second[1] + first[1]
+        return multiply(first[0], second[0]), apply(first[0], second[1]) + first[1]
 
     if not len(gain):
         return last[None]
     matrices, offsets = prefixes(after, (gain, offset), block=block, reverse=True)
-    return jnp.concatenate([jnp.einsum("tij,j->ti", matrices, last) + offsets, last[None]])
+    return jnp.concatenate([apply(matrices, last) + offsets, last[None]])

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from rlsuite.ops import positive_definite
 from rlsuite.ops.gaussian.information import Moments, Potential
+from rlsuite.ops.matrices import apply, multiply
 
 
 class Told(NamedTuple):
@@ -43,11 +44,9 @@ def tell(law: Moments, potential: Potential) -> Told:
     """
     mean, precision, shift = law.mean, potential.precision, potential.shift
     spread, kept, volume = told_covariance(law.covariance, precision)
-    held = kept @ mean
-    squares = held @ (shift - precision @ mean / 2) + shift @ spread @ shift / 2
-    return Told(
-        Moments(held + spread @ shift, spread), kept, potential.constant - volume / 2 + squares
-    )
+    held, moved = apply(kept, mean), apply(spread, shift)
+    squares = jnp.sum(held * (shift - apply(precision, mean) / 2) + shift * moved / 2)
+    return Told(Moments(held + moved, spread), kept, potential.constant - volume / 2 + squares)
 
 
 def told_covariance(
@@ -64,10 +63,12 @@ def told_covariance(
     """
     identity = jnp.eye(len(covariance), dtype=covariance.dtype)
     root = positive_definite.cholesky(covariance)
-    factor = positive_definite.cholesky(identity + root.T @ precision @ root)
+    seen = multiply(multiply(root.T, precision), root)
+    factor = positive_definite.cholesky(identity + seen)
     half = positive_definite.solve_lower(factor, root.T)
-    spread = half.T @ half
-    return spread, identity - spread @ precision, positive_definite.log_determinant(factor)
+    spread = multiply(half.T, half)
+    kept = identity - multiply(spread, precision)
+    return spread, kept, positive_definite.log_determinant(factor)
 
 
 def move(
@@ -87,6 +88,5 @@ def move(
     Returns:
         (F m + b, F P Fᵀ + Q).
     """
-    return Moments(
-        transition @ law.mean + offset, transition @ law.covariance @ transition.T + noise
-    )
+    spread = multiply(multiply(transition, law.covariance), transition.T)
+    return Moments(apply(transition, law.mean) + offset, spread + noise)

@@ -40,7 +40,7 @@ from rlsuite.ops.lqr.problem import (
     check_dynamics,
     check_quadratic,
 )
-from rlsuite.ops.lqr.recursions import Element, compose, multiply, symmetric, transpose
+from rlsuite.ops.lqr.recursions import Element, compose
 from rlsuite.ops.lqr.riccati import (
     Scalar,
     acted,
@@ -50,6 +50,7 @@ from rlsuite.ops.lqr.riccati import (
     minimum,
     policy_of,
 )
+from rlsuite.ops.matrices import multiply, symmetric, transpose
 
 _DOUBLINGS = 40
 """Enough for closed loops that forget one part in 10¹¹ per step."""

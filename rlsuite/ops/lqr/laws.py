@@ -41,7 +41,8 @@ from rlsuite.ops.lqr.problem import (
     check_shape,
     evaluate,
 )
-from rlsuite.ops.lqr.recursions import linear, multiply, symmetric, transpose
+from rlsuite.ops.lqr.recursions import linear
+from rlsuite.ops.matrices import multiply, symmetric, transpose
 
 
 class Trajectory(NamedTuple):

@@ -46,8 +46,8 @@ from rlsuite.ops.lqr.problem import (
     check_problem,
     check_shape,
 )
-from rlsuite.ops.lqr.recursions import multiply, symmetric, transpose
 from rlsuite.ops.lqr.riccati import solve
+from rlsuite.ops.matrices import multiply, symmetric, transpose
 
 
 class Observation(NamedTuple):

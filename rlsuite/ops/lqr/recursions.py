@@ -36,7 +36,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rlsuite.ops.positive_definite import SMALL
+from rlsuite.ops.matrices import SMALL, multiply, symmetric, transpose
 
 
 class Element(NamedTuple):
@@ -54,52 +54,6 @@ class Element(NamedTuple):
     transition: Float[Array, "*batch r r"]
     value: Float[Array, "*batch n r"]
     spread: Any
-
-
-def transpose(matrix: Float[Array, "*batch n m"]) -> Float[Array, "*batch m n"]:
-    """The matrices the other way round."""
-    return jnp.swapaxes(matrix, -1, -2)
-
-
-def multiply(
-    left: Float[Array, "*batch n k"], right: Float[Array, "*batch k m"]
-) -> Float[Array, "*batch n m"]:
-    """Products of small matrices, which XLA compiles with what is around them.
-
-    Calls of a library would cost more than the products, and round to fewer digits on a GPU.
-    """
-    if left.shape[-1] > SMALL:
-        return product(left, right)
-    return _sum_of_products(left, right)
-
-
-def product(
-    left: Float[Array, "*batch n k"], right: Float[Array, "*batch k m"]
-) -> Float[Array, "*batch n m"]:
-    """Products for what derivatives are carried back through.
-
-    The sums of ``multiply`` transpose into sums along rows, which are many times slower.
-    """
-    return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)
-
-
-@jax.custom_jvp
-def _sum_of_products(left: Array, right: Array) -> Array:
-    return jnp.sum(left[..., :, :, None] * right[..., None, :, :], axis=-2)
-
-
-@_sum_of_products.defjvp
-def _sum_of_products_jvp(
-    primals: tuple[Array, Array], tangents: tuple[Array, Array]
-) -> tuple[Array, Array]:
-    (left, right), (left_moved, right_moved) = primals, tangents
-    change = product(left_moved, right) + product(left, right_moved)
-    return _sum_of_products(left, right), change
-
-
-def symmetric(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
-    """The symmetric part: rounding would grow in the other one if A is unstable."""
-    return (matrix + transpose(matrix)) / 2
 
 
 def compose(earlier: Element, later: Element) -> Element:

@@ -47,15 +47,8 @@ from jaxtyping import Array, Float
 
 from rlsuite.ops import positive_definite
 from rlsuite.ops.lqr.problem import Dynamics, Policy, Problem, Quadratic, check_problem
-from rlsuite.ops.lqr.recursions import (
-    Element,
-    backwards,
-    linear,
-    multiply,
-    product,
-    symmetric,
-    transpose,
-)
+from rlsuite.ops.lqr.recursions import Element, backwards, linear
+from rlsuite.ops.matrices import multiply, product, symmetric, transpose
 
 Scalar = float | Float[Array, ""]
 """A number, which may be traced."""

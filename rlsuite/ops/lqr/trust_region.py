@@ -50,8 +50,8 @@ from rlsuite.ops.lqr.problem import (
     check_policy,
     check_problem,
 )
-from rlsuite.ops.lqr.recursions import multiply, transpose
 from rlsuite.ops.lqr.riccati import Scalar, solve
+from rlsuite.ops.matrices import multiply, transpose
 
 _TRIALS = 80
 """More than halving the range of log η down to rounding takes."""
