@@ -107,13 +107,27 @@ def causal_transformer(size: int, *, layers: int = 2, heads: int = 4, context: i
         x = jnp.moveaxis(inputs.reshape(length, -1, inputs.shape[-1]), 0, 1) @ params["input"]
         begins = is_first.reshape(length, -1).T
         where = _places(ring, begins)
-        keys, values = [], []
-        for index, layer in enumerate(params["layers"]):
-            remembered = ring.keys[:, index], ring.values[:, index]
-            x, key, value = _through(layer, x, remembered, where, heads)
-            keys.append(key)
-            values.append(value)
-        ring = _remember(ring, jnp.stack(keys, 1), jnp.stack(values, 1), where)
+
+        def through(params: Params, x: Any, ring: Ring | None) -> tuple[Array, Array, Array]:
+            keys, values = [], []
+            for index, layer in enumerate(params["layers"]):
+                old = None if ring is None else (ring.keys[:, index], ring.values[:, index])
+                x, key, value = _through(layer, x, old, where, heads)
+                keys.append(key)
+                values.append(value)
+            return x, jnp.stack(keys, 1), jnp.stack(values, 1)
+
+        # Most training begins with episodes: the ring, often the greater part, then says nothing.
+        goes_on = ~begins[:, 0] & jnp.any(ring.positions >= 0, axis=1)
+        x, keys, values = jax.lax.cond(
+            jnp.any(goes_on),
+            through,
+            lambda params, x, _: through(params, x, None),
+            params,
+            x,
+            ring,
+        )
+        ring = _remember(ring, keys, values, where)
         outputs = jnp.moveaxis(_norm(x, params["gain"]), 1, 0).reshape(length, *batch, size)
         return jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[1:]), ring), outputs
 
@@ -144,23 +158,24 @@ def _places(ring: Ring, begins: Bool[Array, "batch time"]) -> _Places:
 def _through(
     layer: Params,
     x: Float[Array, "batch time size"],
-    remembered: tuple[Array, Array],
+    remembered: tuple[Array, Array] | None,
     where: _Places,
     heads: int,
 ) -> tuple[Array, Array, Array]:
-    """(outputs, keys, values) of one layer."""
+    """(outputs, keys, values) of one layer, with keys and values of the ring or without."""
     normed = _norm(x, layer["gain"])
     shape = (*x.shape[:2], heads, x.shape[-1] // heads)
     query, key, value = ((normed @ layer[name]).reshape(shape) for name in ("q", "k", "v"))
     query, key = _rotate(query, where.positions), _rotate(key, where.positions)
     query = query * shape[-1] ** -0.5
-    parts = []
-    for keys, seen in ((remembered[0], where.sees_ring), (key, where.sees_steps)):
-        scores = jnp.einsum("bthd,bshd->bhts", query, keys)
-        parts.append(jnp.where(seen[:, None], scores, _FAR))
-    weights = jax.nn.softmax(jnp.concatenate(parts, axis=-1))
-    everything = jnp.concatenate([remembered[1], value], axis=1)
-    mixed = jnp.einsum("bhts,bshd->bthd", weights, everything).reshape(x.shape)
+    everything, everywhere, seen = key, value, where.sees_steps
+    if remembered is not None:
+        everything = jnp.concatenate([remembered[0], key], axis=1)
+        everywhere = jnp.concatenate([remembered[1], value], axis=1)
+        seen = jnp.concatenate([where.sees_ring, seen], axis=-1)
+    scores = jnp.einsum("bthd,bshd->bhts", query, everything)
+    weights = jax.nn.softmax(jnp.where(seen[:, None], scores, _FAR))
+    mixed = jnp.einsum("bhts,bshd->bthd", weights, everywhere).reshape(x.shape)
     x = x + mixed @ layer["out"]
     hidden = jax.nn.gelu(_norm(x, layer["mlp_gain"]) @ layer["up"] + layer["up_bias"])
     return x + hidden @ layer["down"], key, value
