@@ -32,6 +32,8 @@ def command(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0].startswith("-"):
         raise ValueError(f"study needs a name first; allowed: {', '.join(studies)}")
     study = registry.find("study", arguments[0], studies)
+    if study.by_cores:
+        programs.use_cores()
 
     @dataclasses.dataclass(frozen=True)
     class Options:

@@ -1,6 +1,9 @@
 """The study of memories against Bayes, in miniature."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -91,6 +94,40 @@ def test_runs_of_an_lstm_on_dice_are_not_trained_twice(monkeypatch):
     )
     beyond.section(config, 5, 2, Stages(), known)
     assert trained == ["chain lstm"]
+
+
+SEEDS = """
+import dataclasses, sys
+import jax, jax.numpy as jnp, numpy as np
+from rlsuite import programs
+programs.use_cores()
+assert len(jax.devices()) == int(sys.argv[1])
+from rlsuite.envs.prediction import Prediction
+from rlsuite.io.stages import Stages
+from rlsuite.ops.conjugate import DirichletCategorical
+from rlsuite.studies.bayes_optimal import comparison, training
+config = dataclasses.replace(comparison.PREDICTION, batch_size=4, memory_size=4)
+dice = Prediction(DirichletCategorical(jnp.ones(3)), 4)
+runs = training.train("runs", dice, config, 5, 3, 3, Stages())
+np.savez(sys.argv[2], *jax.tree.leaves(runs.params))
+"""
+
+
+def test_seeds_are_shared_out_over_devices(tmp_path):
+    """Three seeds on two devices, of which one does the last seed twice, and on one."""
+    found = []
+    for count in (1, 2):
+        file = tmp_path / f"{count}.npz"
+        told = {**os.environ, "JAX_NUM_CPU_DEVICES": str(count)}
+        program = [sys.executable, "-c", SEEDS, str(count), str(file)]
+        subprocess.run(program, check=True, env=told)
+        found.append(np.load(file))
+    one, two = found
+    assert one.files == two.files
+    for name in one.files:
+        assert one[name].shape[:2] == (3, 3)
+        np.testing.assert_allclose(one[name], two[name], rtol=1e-5, atol=1e-6)
+        assert np.ptp(one[name][-1], axis=0).max() > 0
 
 
 def test_the_ladder_is_exact(report):

@@ -101,8 +101,8 @@ def smooth(
         return kalman.rts(model, found)
     if method == "scan":
         return kalman.two_filter(model, found, kalman.backward_potentials(model, potentials))
-    backward = parallel.backward_potentials(model, potentials, block)
-    return kalman.two_filter(model, found, backward)
+    later = parallel.backward_potentials(model, potentials, block)
+    return kalman.two_filter(model, found, later)
 
 
 def sample(

@@ -242,4 +242,5 @@ STUDY = Study(
     name="bayes-optimal",
     run=study,
     summary="memories against Bayes-optimal agents: behaviour, convergence, structure, the ladder",
+    by_cores=True,
 )

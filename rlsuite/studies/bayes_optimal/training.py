@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -70,6 +71,9 @@ def train(
 ) -> Runs:
     """Train all seeds in one program, unless it is done already.
 
+    Seeds are shared out over all devices, each of which trains its own as a batch, or, on a CPU,
+    where a batch of small matrix products takes longer, one after the other.
+
     Args:
         name: The stage's name.
         problem: Sequences to predict, or bandits.
@@ -86,24 +90,19 @@ def train(
     algorithm = memory_meta.make(problem, config)
     of_start, of_steps = _keys(num_seeds)
 
-    @jax.jit
-    def go_on(states: Any, start: Any, stop: Any) -> Any:
-        def of_seed(state: Any, key: Any) -> Any:
-            def update(n: Any, state: Any) -> Any:
-                return algorithm.step(jax.random.fold_in(key, n), state)[0]
+    def of_seed(state: Any, key: Any, start: Any, stop: Any) -> Any:
+        def update(n: Any, state: Any) -> Any:
+            return algorithm.step(jax.random.fold_in(key, n), state)[0]
 
-            return jax.lax.fori_loop(start, stop, update, state)
+        return jax.lax.fori_loop(start, stop, update, state)
 
-        # On CPU a batch of small matrix products takes longer than one after the other.
-        if jax.default_backend() == "cpu":
-            return jax.lax.map(lambda seed: of_seed(*seed), (states, of_steps))
-        return jax.vmap(of_seed)(states, of_steps)
+    go_on = jax.jit(_beside(of_seed, num_seeds))
 
     def compute() -> dict[str, Any]:
         states = jax.jit(jax.vmap(algorithm.init))(of_start)
         kept = [jax.tree.map(np.asarray, states.params)]
         for start, stop in itertools.pairwise(steps):
-            states = go_on(states, int(start), int(stop))
+            states = go_on(states, of_steps, int(start), int(stop))
             kept.append(jax.tree.map(np.asarray, states.params))
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *kept)
         return {f"leaf {n}": leaf for n, leaf in enumerate(jax.tree.leaves(stacked))}
@@ -115,6 +114,41 @@ def train(
     shapes, structure = jax.tree.flatten(jax.eval_shape(algorithm.init, of_start[0]).params)
     leaves = [arrays[f"leaf {n}"] for n in range(len(shapes))]
     return Runs(steps, jax.tree.unflatten(structure, leaves))
+
+
+def _beside(of_seed: Callable[..., Any], num_seeds: int) -> Callable[..., Any]:
+    """``of_seed(state, key, start, stop)`` for states and keys with a leading axis of seeds."""
+    devices = jax.devices()
+    each = -(-num_seeds // len(devices))
+    used = -(-num_seeds // each)
+    axis_types = (jax.sharding.AxisType.Auto,)
+    mesh = jax.sharding.Mesh(np.asarray(devices[:used]), ("seed",), axis_types=axis_types)
+    seeds, all_of_it = jax.sharding.PartitionSpec("seed"), jax.sharding.PartitionSpec()
+
+    def of_device(states: Any, keys: Any, start: Any, stop: Any) -> Any:
+        def one(seed: Any) -> Any:
+            return of_seed(*seed, start, stop)
+
+        if jax.default_backend() == "cpu":
+            return jax.lax.map(one, (states, keys))
+        return jax.vmap(one)((states, keys))
+
+    shared = jax.shard_map(
+        of_device,
+        mesh=mesh,
+        in_specs=(seeds, seeds, all_of_it, all_of_it),
+        out_specs=seeds,
+        check_vma=False,
+    )
+
+    def of_all(states: Any, keys: Any, start: Any, stop: Any) -> Any:
+        # Devices have as many seeds each: the last one is done again where these are too few.
+        chosen = np.minimum(np.arange(each * used), num_seeds - 1)
+        states, keys = jax.tree.map(lambda x: x[chosen], (states, keys))
+        found = shared(states, keys, jnp.asarray(start), jnp.asarray(stop))
+        return jax.tree.map(lambda x: x[:num_seeds], found)
+
+    return of_all
 
 
 @functools.partial(jax.jit, static_argnums=0)
