@@ -6,12 +6,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from rlsuite.algorithms import solar
 from rlsuite.envs.control import Control
 from rlsuite.envs.lamps import best_return, lamps
-from rlsuite.envs.pixels import pixel_navigation
+from rlsuite.envs.pixels import pixel_navigation, pixel_planar
+from rlsuite.envs.pixels.planar import GOALS, straight_line
 from rlsuite.nets.network import from_linen
 from rlsuite.ops import lqr
 from rlsuite.problems.episodes import draw_frames, play, random_return
@@ -84,6 +85,17 @@ _PUSHED = solar.Config(
     exploration=0.1,
 )
 
+_PLANAR = solar.Config(
+    size=2,
+    length=40,
+    background=True,
+    exploration=1.0,
+    updates=60,
+    cost_strength=4.0,
+    bound=50.0,  # Actions are at their limits half of the way, and would use up a small one.
+    adjust=False,
+)
+
 
 def navigation_returns(problem: Control) -> dict[str, float]:
     """What random actions earn, and what the best controller of the true state does.
@@ -120,6 +132,32 @@ def _least_cost(problem: Control, steps: int) -> Float[Array, ""]:
     far = jnp.stack(params.start) - jnp.stack(params.goal)
     begin = lqr.Gaussian(jnp.pad(far, (0, n - 2)), params.spread**2 * jnp.eye(n))
     return lqr.expected_cost(known, lqr.law(dynamics, lqr.solve(known).policy, begin))
+
+
+def planar_returns(problem: Control) -> dict[str, float]:
+    """What random actions earn, and a robot that goes straight to the goal, through obstacles.
+
+    Args:
+        problem: Of ``pixel_planar``.
+
+    Returns:
+        Returns by name.
+    """
+    environment, params = problem.environment, problem.params
+
+    def paid(key: PRNGKeyArray) -> Array:
+        place, goal = environment.first(key, params)
+
+        def step(place: Array, _: None) -> tuple[Array, Array]:
+            action = straight_line(place, goal, params)
+            cost = environment.cost(place, action, goal, params)
+            return place + params.strength * action, cost
+
+        steps = int(params.max_steps_in_episode)
+        return jnp.sum(jax.lax.scan(step, place, None, length=steps)[1])
+
+    costs = jax.jit(jax.vmap(paid))(jax.random.split(jax.random.key(0), 200))
+    return {"random": random_return(problem), "straight": -float(jnp.mean(costs))}
 
 
 def lamp_returns(problem: Control) -> dict[str, float]:
@@ -173,6 +211,13 @@ ENTRY = Entry(
             10,
             summary="a point that is pushed to a goal, in a picture of 32×32 pixels",
             baselines=navigation_returns,
+        ),
+        "pixel-planar": _problem(
+            functools.partial(pixel_planar, goal=GOALS[0]),
+            _PLANAR,
+            8,
+            summary="a robot among six obstacles, in a picture of 40×40 pixels",
+            baselines=planar_returns,
         ),
     },
     probe="lamps",

@@ -17,6 +17,7 @@ from rlsuite.nets.costs import start_cost
 from rlsuite.nets.network import Network
 from rlsuite.nets.sights import components_encoder, principal_components
 from rlsuite.ops import mniw
+from rlsuite.problems.solar import planar_returns
 
 STILL = optax.sgd(0.0)
 
@@ -145,6 +146,19 @@ def test_what_stands_still_is_taken_away_and_drawn_again():
     assert shares[1] > 0.95
     still = np.mean(images, axis=(0, 1))
     assert np.all(drawn[still > 0.9] > np.max(drawn[still < 0.1]))
+
+
+def test_the_straight_line_earns_what_numpy_says():
+    found = planar_returns(pixel_planar(goal=(37.0, 37.0)))
+    place = np.random.default_rng(0).uniform(3, 7, size=(4000, 2))
+    total = np.zeros(4000)
+    for _ in range(40):
+        action = (37 - place) / 3
+        action /= np.maximum(np.abs(action).max(axis=1, keepdims=True), 1)
+        total += (10 * np.sum((place - 37) ** 2, axis=1) + np.sum((3 * action) ** 2, axis=1)) / 1600
+        place += 3 * action
+    assert found["straight"] == pytest.approx(-total.mean(), rel=0.02)
+    assert found["random"] < 3 * found["straight"]
 
 
 def test_principal_components_are_those_of_numpy():

@@ -83,15 +83,25 @@ def changed(kept: _Kept, turned: Float[Array, "steps n n"], told: Potential) -> 
         The change of moments; of the evidence, 0 is said.
     """
     model, potentials, passed, found = kept
+    filtered = _filtered(model, potentials, passed.updated, turned, told)
+    return _smoothed(model, passed, found, turned, filtered)
+
+
+def _filtered(
+    model: LinearGaussian,
+    potentials: Potential,
+    updated: Moments,
+    turned: Float[Array, "steps n n"],
+    told: Potential,
+) -> Filtered:
+    """What filtering changes by."""
     forward, backward = model.transition, transpose(model.transition)
-    mean, spread = passed.updated
+    mean, spread = updated
     by_told = apply(spread, told.shift - apply(told.precision, mean))
     by_precision = multiply(multiply(spread, told.precision), spread)
-    kept_of = jnp.eye(mean.shape[-1], dtype=mean.dtype) - multiply(spread, potentials.precision)
+    kept = jnp.eye(mean.shape[-1], dtype=mean.dtype) - multiply(spread, potentials.precision)
     surprise = potentials.shift - apply(potentials.precision, mean)
-
-    # Filtering: predictions' changes, step by step.
-    through = multiply(forward, kept_of[:-1])
+    through = multiply(forward, kept[:-1])
     flow = multiply(multiply(turned, spread[:-1]), backward)
     added = flow + transpose(flow) - multiply(multiply(forward, by_precision[:-1]), backward)
     pushed = apply(forward, by_told[:-1]) + apply(turned, mean[:-1])
@@ -100,38 +110,47 @@ def changed(kept: _Kept, turned: Float[Array, "steps n n"], told: Potential) -> 
         matrix, surprise, added, pushed = inputs
         moved = apply(matrix, change.mean + apply(change.covariance, surprise)) + pushed
         wider = multiply(multiply(matrix, change.covariance), matrix.T) + added
-        after = Moments(moved, wider)
-        return after, after
+        return (after := Moments(moved, wider)), after
 
-    first = jax.tree.map(lambda x: jnp.zeros_like(x[0]), passed.updated)
-    steps = (through, surprise[:-1], added, pushed)
-    _, later = jax.lax.scan(predict, first, steps)
+    first = jax.tree.map(lambda x: jnp.zeros_like(x[0]), updated)
+    _, later = jax.lax.scan(predict, first, (through, surprise[:-1], added, pushed))
     predicted = jax.tree.map(lambda x, y: jnp.concatenate([x[None], y]), first, later)
-    updated = Moments(
-        apply(kept_of, predicted.mean + apply(predicted.covariance, surprise)) + by_told,
-        multiply(multiply(kept_of, predicted.covariance), transpose(kept_of)) - by_precision,
+    changed = Moments(
+        apply(kept, predicted.mean + apply(predicted.covariance, surprise)) + by_told,
+        multiply(multiply(kept, predicted.covariance), transpose(kept)) - by_precision,
     )
+    return Filtered(predicted, changed, jnp.zeros((), mean.dtype))
 
-    # Going back: the gains' changes are known by now.
+
+def _smoothed(
+    model: LinearGaussian,
+    passed: Filtered,
+    found: Smoothed,
+    turned: Float[Array, "steps n n"],
+    change: Filtered,
+) -> Smoothed:
+    """What going back changes by: gains' changes are known before the first step."""
+    spread = passed.updated.covariance[:-1]
+    later = jax.tree.map(lambda x: x[1:], change.predicted)
     factor = positive_definite.cholesky(passed.predicted.covariance[1:])
-    gain = transpose(positive_definite.solve(factor, multiply(forward, spread[:-1])))
-    source = multiply(forward, updated.covariance[:-1]) + multiply(turned, spread[:-1])
+    gain = transpose(positive_definite.solve(factor, multiply(model.transition, spread)))
+    source = multiply(model.transition, change.updated.covariance[:-1]) + multiply(turned, spread)
     source = source - multiply(later.covariance, transpose(gain))
     gain_change = transpose(positive_definite.solve(factor, source))
     off = found.states.mean[1:] - passed.predicted.mean[1:]
     excess = found.states.covariance[1:] - passed.predicted.covariance[1:]
     half = multiply(gain_change, excess) - multiply(gain, later.covariance) / 2
-    spreading = multiply(half, transpose(gain))
-    spreading = updated.covariance[:-1] + spreading + transpose(spreading)
-    shifting = updated.mean[:-1] + apply(gain_change, off) - apply(gain, later.mean)
+    half = multiply(half, transpose(gain))
+    spreading = change.updated.covariance[:-1] + half + transpose(half)
+    shifting = change.updated.mean[:-1] + apply(gain_change, off) - apply(gain, later.mean)
 
-    def back(change: Moments, inputs: tuple[Array, ...]) -> tuple[Moments, Moments]:
+    def back(after: Moments, inputs: tuple[Array, ...]) -> tuple[Moments, Moments]:
         gain, shifting, spreading = inputs
-        covariance = multiply(multiply(gain, change.covariance), gain.T) + spreading
-        before = Moments(apply(gain, change.mean) + shifting, covariance)
-        return before, before
+        moved = apply(gain, after.mean) + shifting
+        wider = multiply(multiply(gain, after.covariance), gain.T) + spreading
+        return (before := Moments(moved, wider)), before
 
-    last = jax.tree.map(lambda x: x[-1], updated)
+    last = jax.tree.map(lambda x: x[-1], change.updated)
     _, states = jax.lax.scan(back, last, (gain, shifting, spreading), reverse=True)
     states = jax.tree.map(lambda x, y: jnp.concatenate([x, y[None]]), states, last)
     cross = multiply(gain_change, found.states.covariance[1:])
