@@ -120,13 +120,11 @@ class Study:
         run: ``(quick, num_seeds, stages) -> rlsuite.io.reports.Report``; num_seeds None is its own,
             and stages (``rlsuite.io.stages.Stages``) keep its parts where it may be interrupted.
         summary: One line.
-        by_cores: Whether JAX is to see each core of a CPU as a device (``programs.use_cores``).
     """
 
     name: str
     run: Callable[..., Any]
     summary: str
-    by_cores: bool = False
 
 
 def studies() -> dict[str, Study]:

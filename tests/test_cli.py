@@ -173,3 +173,22 @@ def test_help_and_version(capsys):
         call("train", "maxent_irl", "--help")
     assert stop.value.code in (0, None)
     assert "--config.learning-rate" in capsys.readouterr().out
+
+
+DEVICES = """
+import sys
+from rlsuite import cli
+code = cli.main(["study", sys.argv[1], "--out", "nowhere", "--seeds", "1"])
+import jax
+print(code, len(jax.devices()))
+"""
+
+
+@pytest.mark.parametrize("study", ["bayes-optimal", "objectworld"])
+def test_a_study_of_many_small_runs_sees_each_core(study):
+    kept = {name: value for name, value in os.environ.items() if name != "JAX_NUM_CPU_DEVICES"}
+    program = [sys.executable, "-c", DEVICES, study]
+    done = subprocess.run(program, capture_output=True, text=True, env=kept, check=True)
+    assert "seeds is 1" in done.stderr
+    cores = len(os.sched_getaffinity(0)) if study == "bayes-optimal" else 1
+    assert done.stdout.split() == ["2", str(cores)]

@@ -13,6 +13,9 @@ from rlsuite.io.stages import Stages
 from rlsuite.io.tables import to_rich
 from rlsuite.io.terminal import parse
 
+_BY_CORES = ("bayes-optimal",)
+"""Studies that share their seeds out over JAX's devices, of which a CPU's cores then are some."""
+
 
 def command(arguments: Sequence[str]) -> int:
     """Run a study and write its tables, figures and page.
@@ -26,14 +29,15 @@ def command(arguments: Sequence[str]) -> int:
     Raises:
         ValueError: If there is no such study, or an option is wrong.
     """
-    if "--quick" in arguments:  # Before anything is imported that computes.
+    # Before anything is imported that computes, as gymnax does.
+    if "--quick" in arguments:
         programs.compile_soon()
+    if arguments and arguments[0] in _BY_CORES:
+        programs.use_cores()
     studies = registry.studies()
     if not arguments or arguments[0].startswith("-"):
         raise ValueError(f"study needs a name first; allowed: {', '.join(studies)}")
     study = registry.find("study", arguments[0], studies)
-    if study.by_cores:
-        programs.use_cores()
 
     @dataclasses.dataclass(frozen=True)
     class Options:

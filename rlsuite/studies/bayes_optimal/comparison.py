@@ -242,5 +242,4 @@ STUDY = Study(
     name="bayes-optimal",
     run=study,
     summary="memories against Bayes-optimal agents: behaviour, convergence, structure, the ladder",
-    by_cores=True,
 )
