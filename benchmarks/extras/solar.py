@@ -102,15 +102,15 @@ def in_parallel(seeds: int) -> Iterator[Row]:
         began = time.perf_counter()
         compiled = jax.jit(program).lower(*given).compile()
         seconds = time.perf_counter() - began
-        memory = compiled.memory_analysis().temp_size_in_bytes
+        analysis: Any = compiled.memory_analysis()
         where = f"{name} in blocks of {_BLOCK}, {_COMPILED:,} steps of {_SIZE} numbers"
         shared: dict[str, Any] = {"suite": "speed", "algorithm": ALGORITHM, "problem": where}
         yield make_row(metric="compile time", value=seconds, unit="s", reference=_BAR, **shared)
-        matrices = memory / (4 * _COMPILED * _SIZE**2)
+        matrices = analysis.temp_size_in_bytes / (4 * _COMPILED * _SIZE**2)
         yield make_row(metric="memory", value=matrices, unit="matrices per step", **shared)
 
 
-def _given(*shape: int) -> jax.ShapeDtypeStruct:
+def _given(*shape: int) -> Any:
     return jax.ShapeDtypeStruct(shape, jnp.float32)
 
 
