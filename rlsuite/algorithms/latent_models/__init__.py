@@ -3,7 +3,8 @@ r"""Latent state-space models of episodes: one encoder, decoder and cost, and an
 ``make`` trains one on recorded episodes. Beneath it, all are functions of a ``LatentModel`` and its
 parameters: ``evidence_bound``, ``bounds`` (ELBO and importance-weighted), ``filter_states``,
 ``predict`` and ``prediction_nll``, ``linearize`` and ``linearize_along`` for linear-quadratic
-control, and ``respond``, which plans; ``make_planner`` learns from what its plans lead to.
+control, and ``respond``, which plans; ``make_planner`` learns from what its plans lead to, and
+``make_actor_critic`` a policy of latent states.
 Transitions are ``mniw`` (SOLAR), ``linear``, ``e2c``, ``dvbf``, ``full`` and ``rssm``; a
 ``Transition`` of your own is three functions.
 """
@@ -15,6 +16,15 @@ from rlsuite.algorithms.latent_models.acting import (
     PlanningState,
     make_planner,
     refitted_cost,
+)
+from rlsuite.algorithms.latent_models.actor_critic import (
+    ActorCriticConfig,
+    ActorCriticMetrics,
+    ActorCriticParams,
+    ActorCriticState,
+    Steps,
+    actor_critic_loss,
+    make_actor_critic,
 )
 from rlsuite.algorithms.latent_models.affine import LinearParams, dynamics, linear, mniw
 from rlsuite.algorithms.latent_models.algorithm import (
@@ -97,6 +107,13 @@ from rlsuite.algorithms.latent_models.prediction import (
     prediction_nll,
     see,
 )
+from rlsuite.algorithms.latent_models.rounds import (
+    Rounds,
+    RoundsConfig,
+    begun,
+    rounds_of,
+    trained,
+)
 from rlsuite.algorithms.latent_models.transition import (
     Conjugate,
     Local,
@@ -108,6 +125,10 @@ from rlsuite.algorithms.latent_models.transition import (
 )
 
 __all__ = [
+    "ActorCriticConfig",
+    "ActorCriticMetrics",
+    "ActorCriticParams",
+    "ActorCriticState",
     "Belief",
     "Bounds",
     "Config",
@@ -133,11 +154,16 @@ __all__ = [
     "Posterior",
     "Recorded",
     "RecurrentParams",
+    "Rounds",
+    "RoundsConfig",
     "State",
     "Step",
+    "Steps",
     "Thought",
     "Transition",
+    "actor_critic_loss",
     "advance",
+    "begun",
     "bernoulli",
     "bounds",
     "chain_of",
@@ -167,6 +193,7 @@ __all__ = [
     "log_paid",
     "log_shown",
     "make",
+    "make_actor_critic",
     "make_planner",
     "mean_motion",
     "mniw",
@@ -182,10 +209,12 @@ __all__ = [
     "prediction_nll",
     "refitted_cost",
     "respond",
+    "rounds_of",
     "rssm",
     "see",
     "settled",
     "start",
+    "trained",
     "transition_of",
     "update",
 ]

@@ -23,22 +23,13 @@ from rlsuite.algorithms.latent_models import learning
 from rlsuite.algorithms.latent_models.algorithm import Recorded, default_model
 from rlsuite.algorithms.latent_models.config import Config
 from rlsuite.algorithms.latent_models.control import Thought, planning_agent
-from rlsuite.algorithms.latent_models.learning import Learner, default_optimizer
 from rlsuite.algorithms.latent_models.model import LatentModel, LatentParams
 from rlsuite.algorithms.latent_models.prediction import filter_states
+from rlsuite.algorithms.latent_models.rounds import RoundsConfig, begun, rounds_of, trained
 from rlsuite.algorithms.latent_models.transition import settled
-from rlsuite.configuration import config, setting
+from rlsuite.configuration import config
 from rlsuite.core import Algorithm
-from rlsuite.data.pictures import (
-    Act,
-    PictureEpisodes,
-    collect,
-    judge,
-    kept,
-    to_light,
-    wander,
-    with_room,
-)
+from rlsuite.data.pictures import Act, PictureEpisodes, judge, kept, to_light, with_room
 from rlsuite.envs.control import Control
 from rlsuite.nets.costs import CostParams
 from rlsuite.ops import positive_definite
@@ -47,36 +38,8 @@ from rlsuite.ops.lqr import Gaussian, fit_quadratic
 
 
 @config
-class PlanningConfig:
-    """What a run that plans is told.
-
-    Attributes:
-        length: T, how many actions an episode has.
-        first_rollouts: Episodes of random actions before anything is learned.
-        rollouts: Episodes of plans in each step of the algorithm.
-        capacity: How many episodes are kept; the oldest go.
-        first_updates: Updates of the model in the first step.
-        updates: Updates in each later step; 0: it is not trained again.
-        exploration: The deviation of random actions, and of what is added to planned ones.
-        model: The model, its updates, and how plans are found.
-    """
-
-    length: int = setting(default=50, at_least=1)
-    first_rollouts: int = setting(default=100, at_least=1)
-    rollouts: int = setting(default=10, at_least=1)
-    capacity: int = setting(default=200, at_least=1)
-    first_updates: int = setting(default=2000, at_least=1)
-    updates: int = setting(default=200, at_least=0)
-    exploration: float = setting(default=0.3, above=0)
-    model: Config = Config()
-
-    def __post_init__(self) -> None:
-        """Check what no field's own range says."""
-        if self.capacity < self.first_rollouts + self.rollouts:
-            raise ValueError(
-                f"config field 'capacity' is {self.capacity}; allowed: at least first_rollouts + "
-                f"rollouts, {self.first_rollouts + self.rollouts}"
-            )
+class PlanningConfig(RoundsConfig):
+    """What a run that plans is told: nothing else."""
 
 
 class PlanningState(NamedTuple):
@@ -193,29 +156,15 @@ def make_planner(
         >>> state.episodes.images.shape
         (8, 51, 16, 16, 1)
     """
-    if problem.actions.is_discrete:
-        raise ValueError("problem has actions that are categories; allowed: numbers")
-    size = problem.actions.size
-    as_bytes = len(problem.spec.timestep.observation.shape) == 3
-
-    def walk(key: PRNGKeyArray, act: Any, carry: Any, count: int) -> PictureEpisodes:
-        return collect(problem, act, carry, key, count, config.length, as_bytes=as_bytes)[0]
-
-    def first_walk(key: PRNGKeyArray) -> PictureEpisodes:
-        return walk(key, wander(size, config.exploration), None, config.first_rollouts)
-
-    shapes = jax.eval_shape(first_walk, jax.random.key(0))
-    latent = model(Recorded(shapes, shapes), config.model)
-    learner = Learner(latent, optimizer or default_optimizer(config.model), config.model)
+    rounds = rounds_of(problem, config, model, optimizer)
+    latent, size = rounds.learner.model, rounds.actions
 
     def agent(state: PlanningState, deviation: float | Array = 0.0) -> tuple[Act, Thought]:
         params = state.learner.params._replace(cost=state.cost)
         return planning_agent(latent, params, config.model, size, deviation)
 
     def init(key: PRNGKeyArray) -> PlanningState:
-        of_model, of_episodes = jax.random.split(key)
-        shown = first_walk(of_episodes)
-        started = learning.start(of_model, learner, shown)
+        started, shown = begun(key, rounds)
         count = jnp.int32(config.first_rollouts)
         kept_ones = with_room(shown, config.capacity)
         return PlanningState(started, kept_ones, count, started.params.cost)
@@ -223,17 +172,10 @@ def make_planner(
     def step(key: PRNGKeyArray, state: PlanningState) -> tuple[PlanningState, PlanningMetrics]:
         of_model, of_cost, of_episodes = jax.random.split(key, 3)
         have = jnp.minimum(state.collected, config.capacity)
-
-        def one(number: Array, carry: Any) -> Any:
-            at = jax.random.fold_in(of_model, number)
-            return learning.update(at, learner, carry[0], state.episodes, have)
-
-        number = jnp.where(state.learner.updates == 0, config.first_updates, config.updates)
-        start = state.learner, learning.Metrics(*jnp.zeros(3))
-        trained, parts = jax.lax.fori_loop(0, number, one, start)
-        cost = refitted_cost(of_cost, latent, trained.params, state.episodes, have)
-        after = state._replace(learner=trained, cost=cost)
-        fresh = walk(of_episodes, *agent(after, config.exploration), config.rollouts)
+        learned, parts = trained(of_model, rounds, state.learner, state.episodes, have)
+        cost = refitted_cost(of_cost, latent, learned.params, state.episodes, have)
+        after = state._replace(learner=learned, cost=cost)
+        fresh = rounds.walk(of_episodes, *agent(after, config.exploration), config.rollouts)
         after = after._replace(
             episodes=kept(state.episodes, fresh, state.collected),
             collected=state.collected + config.rollouts,

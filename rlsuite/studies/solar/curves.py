@@ -65,6 +65,7 @@ METHODS = {
     "principal components (LQR-FLM)": PURPLE,
     "SOLAR, model of the first episodes": "#60a5fa",
     "planning in the model": GREEN,
+    "actor-critic in the model (SLAC)": "#0d9488",
     "PPO": GREY,
 }
 """All methods, and how each is drawn."""
@@ -158,16 +159,24 @@ def _train(name: str, sizes: Sizes) -> tuple[Curve, Result]:
         )
         episodes = _PARALLEL * result.evaluation_steps
         return Curve(episodes.astype(float), result.evaluations.episode_return), result
-    if name == "planning in the model":
-        make: Any = latent_models.make_planner
-        settings: Any = latent_models.PlanningConfig(
+    in_model: dict[str, tuple[Any, Any]] = {
+        "planning in the model": (latent_models.make_planner, latent_models.PlanningConfig),
+        "actor-critic in the model (SLAC)": (
+            latent_models.make_actor_critic,
+            latent_models.ActorCriticConfig,
+        ),
+    }
+    make: Any
+    settings: Any
+    if name in in_model:
+        make, kind = in_model[name]
+        settings = kind(
             length=STEPS,
             first_rollouts=sizes.first_rollouts,
             capacity=sizes.first_rollouts + 10 * sizes.rounds,
             first_updates=sizes.planner_updates,
             updates=sizes.planner_updates // 10,
             exploration=0.5,
-            model=latent_models.Config(),
         )
     else:
         make, settings = solar.make, solar_config(sizes)

@@ -1,0 +1,149 @@
+"""Rounds of learning a latent model and of collecting what it is learned from, whoever acts."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from rlsuite.algorithms.latent_models import learning
+from rlsuite.algorithms.latent_models.algorithm import Recorded
+from rlsuite.algorithms.latent_models.config import Config
+from rlsuite.algorithms.latent_models.learning import Learner, default_optimizer
+from rlsuite.algorithms.latent_models.model import LatentModel
+from rlsuite.configuration import config, setting
+from rlsuite.data.pictures import Act, PictureEpisodes, collect, wander
+from rlsuite.envs.control import Control
+
+
+@config
+class RoundsConfig:
+    """What a run is told that goes on in rounds.
+
+    Attributes:
+        length: T, how many actions an episode has.
+        first_rollouts: Episodes of random actions before anything is learned.
+        rollouts: Episodes in each step of the algorithm.
+        capacity: How many episodes are kept; the oldest go.
+        first_updates: Updates of the model in the first step.
+        updates: Updates in each later step; 0: it is not trained again.
+        exploration: The deviation of random actions, and of what is added to planned ones.
+        model: The model, its updates, and how plans are found.
+    """
+
+    length: int = setting(default=50, at_least=1)
+    first_rollouts: int = setting(default=100, at_least=1)
+    rollouts: int = setting(default=10, at_least=1)
+    capacity: int = setting(default=200, at_least=1)
+    first_updates: int = setting(default=2000, at_least=1)
+    updates: int = setting(default=200, at_least=0)
+    exploration: float = setting(default=0.3, above=0)
+    model: Config = Config()
+
+    def __post_init__(self) -> None:
+        """Check what no field's own range says."""
+        if self.capacity < self.first_rollouts + self.rollouts:
+            raise ValueError(
+                f"config field 'capacity' is {self.capacity}; allowed: at least first_rollouts + "
+                f"rollouts, {self.first_rollouts + self.rollouts}"
+            )
+
+
+class Rounds(NamedTuple):
+    """What goes on in rounds.
+
+    Attributes:
+        learner: What learns the model.
+        walk: ``(key, act, carry, count) -> episodes``.
+        config: The hyperparameters.
+        actions: m, of an action.
+    """
+
+    learner: Learner
+    walk: Callable[[PRNGKeyArray, Act, Any, int], PictureEpisodes]
+    config: RoundsConfig
+    actions: int
+
+
+def rounds_of(
+    problem: Control,
+    config: RoundsConfig,
+    model: Callable[[Recorded, Config], LatentModel],
+    optimizer: optax.GradientTransformation | None,
+) -> Rounds:
+    """Rounds in one environment.
+
+    Args:
+        problem: The environment.
+        config: The hyperparameters.
+        model: ``(episodes, config) -> LatentModel``, of which the episodes' shapes count.
+        optimizer: By default Adam, with gradients clipped.
+
+    Returns:
+        The rounds.
+
+    Raises:
+        ValueError: If actions are categories.
+    """
+    if problem.actions.is_discrete:
+        raise ValueError("problem has actions that are categories; allowed: numbers")
+    size = problem.actions.size
+    as_bytes = len(problem.spec.timestep.observation.shape) == 3
+
+    def walk(key: PRNGKeyArray, act: Act, carry: Any, count: int) -> PictureEpisodes:
+        return collect(problem, act, carry, key, count, config.length, as_bytes=as_bytes)[0]
+
+    def blank(key: PRNGKeyArray) -> PictureEpisodes:
+        return walk(key, wander(size, config.exploration), None, config.first_rollouts)
+
+    shapes = jax.eval_shape(blank, jax.random.key(0))
+    latent = model(Recorded(shapes, shapes), config.model)
+    learner = Learner(latent, optimizer or default_optimizer(config.model), config.model)
+    return Rounds(learner, walk, config, size)
+
+
+def begun(key: PRNGKeyArray, rounds: Rounds) -> tuple[learning.State, PictureEpisodes]:
+    """Episodes of random actions, and a model of them that has learned nothing yet.
+
+    Args:
+        key: Key.
+        rounds: The rounds.
+
+    Returns:
+        (the model's state, the episodes).
+    """
+    of_model, of_episodes = jax.random.split(key)
+    act = wander(rounds.actions, rounds.config.exploration)
+    shown = rounds.walk(of_episodes, act, None, rounds.config.first_rollouts)
+    return learning.start(of_model, rounds.learner, shown), shown
+
+
+def trained(
+    key: PRNGKeyArray,
+    rounds: Rounds,
+    state: learning.State,
+    episodes: PictureEpisodes,
+    have: Int[Array, ""],
+) -> tuple[learning.State, learning.Metrics]:
+    """The model after one round's updates, of which the first round has more.
+
+    Args:
+        key: Key.
+        rounds: The rounds.
+        state: The model's state.
+        episodes: What was seen, and room.
+        have: How many there are.
+
+    Returns:
+        (the model's state then, the parts of the last update).
+    """
+
+    def one(number: Array, carry: Any) -> Any:
+        at = jax.random.fold_in(key, number)
+        return learning.update(at, rounds.learner, carry[0], episodes, have)
+
+    config = rounds.config
+    number = jnp.where(state.updates == 0, config.first_updates, config.updates)
+    return jax.lax.fori_loop(0, number, one, (state, learning.Metrics(*jnp.zeros(3))))
