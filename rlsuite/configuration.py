@@ -22,6 +22,7 @@ from rlsuite.ops.pytrees import register
 
 _T = TypeVar("_T")
 _CONFIG = "__rlsuite_config__"
+_CHECKS = "__rlsuite_checks__"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,8 +157,8 @@ def config(cls: type[_T]) -> type[_T]:
     """Make a class a config: a frozen dataclass, checked, and a pytree of its float fields.
 
     Fields annotated ``float``, ``float | None`` or with another config are data; all others are
-    static and must be hashable. A ``__post_init__`` of the class's own runs after the checks of
-    the single fields, for conditions between them.
+    static and must be hashable. A ``__post_init__`` of the class's own, for conditions between
+    fields, runs after the checks of the single fields and after those of configs it inherits from.
 
     Args:
         cls: A class whose body lists annotated fields with defaults.
@@ -177,16 +178,18 @@ def config(cls: type[_T]) -> type[_T]:
         [0.001]
     """
     own_check = cls.__dict__.get("__post_init__")
+    checks = (*getattr(cls, _CHECKS, ()), *([own_check] if own_check else []))
 
     def check(self: Any) -> None:
         hints = typing.get_type_hints(cls)
         for field in dataclasses.fields(self):
             bounds = field.metadata.get("bounds", _Bounds())
             _check_field(field.name, hints[field.name], getattr(self, field.name), bounds)
-        if own_check is not None:
-            own_check(self)
+        for between_fields in checks:
+            between_fields(self)
 
     cls.__post_init__ = check  # type: ignore[attr-defined]
+    setattr(cls, _CHECKS, checks)
     made = dataclasses.dataclass(frozen=True)(cls)
     setattr(made, _CONFIG, True)
     hints = typing.get_type_hints(made)

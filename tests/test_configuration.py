@@ -91,6 +91,22 @@ def test_a_bad_value_names_field_value_and_what_is_allowed(values, message):
         Config(**values)
 
 
+def test_a_config_that_inherits_is_checked_by_what_it_inherits():
+    @config
+    class Heir(Config):
+        threads: int = setting(default=1, at_least=1)
+
+        def __post_init__(self):
+            if self.threads > self.layers:
+                raise ValueError(f"config field 'threads' is {self.threads}; allowed: no more")
+
+    with pytest.raises(ValueError, match="config field 'nesterov' is True with kind 'adam'"):
+        Heir(nesterov=True)
+    with pytest.raises(ValueError, match="config field 'threads' is 3"):
+        Heir(threads=3)
+    assert Heir(threads=2, kind="sgd", nesterov=True).layers == 2
+
+
 def test_what_is_allowed_passes():
     Config(rate=1, bound=None, sizes=(), layers=np.int64(3), steps=None)
     Config(rate=jnp.asarray([0.1, 0.2]), kind="sgd", nesterov=True)
