@@ -97,6 +97,32 @@ class SpatialSoftmax(nn.Module):
         return found.reshape(*found.shape[:-2], -1), jnp.sum(share * flat, axis=-2)
 
 
+def bounded(log_precision: Float[Array, "*batch n"], most: float = 12.0) -> Array:
+    """Log precisions that no picture can drive beyond what single precision can bear.
+
+    Of pictures that it has never seen, a network may be sure without measure: at a precision of
+    1e15 a divergence of states is off by 1e9 in float32, to either side, and training follows it.
+    With a bound b, log precisions p become
+
+        −log(e^−b + e^−p),
+
+    which is p where p is far less, as it is at all that training comes to, and b where it is far
+    more: e^−b is the least variance.
+
+    Args:
+        log_precision: p.
+        most: b.
+
+    Returns:
+        What is left of them.
+
+    Example:
+        >>> bounded(jnp.array([-8.0, 5.0, 8.0, 35.0])).round(2).tolist()
+        [-8.0, 5.0, 7.980000019073486, 12.0]
+    """
+    return -jnp.logaddexp(-most, -log_precision)
+
+
 class PlacesEncoder(nn.Module):
     """Features of small windows, where each is, and a linear map of these places to a state.
 
@@ -134,7 +160,7 @@ class PlacesEncoder(nn.Module):
         places, there = self.places(images)
         # Nothing is anywhere if it is not in the picture: how bright it is says how sure to be.
         known = nn.relu(self.hidden(jnp.concatenate([places, there], axis=-1)))
-        return self.mean(places), self.log_precision(known)
+        return self.mean(places), bounded(self.log_precision(known))
 
 
 def whitened(encoder: PlacesEncoder, params: Any, images: Float[Array, "*batch h w c"]) -> Any:
@@ -218,7 +244,8 @@ class ConvolutionalEncoder(nn.Module):
         for layer in zip(self.channels, self.kernels, self.strides, strict=True):
             x = nn.relu(Convolution(*layer)(x))
         x = nn.relu(nn.Dense(self.units)(x.reshape(*x.shape[:-3], -1)))
-        return nn.Dense(self.size, name="mean")(x), nn.Dense(self.size, name="log_precision")(x)
+        mean = nn.Dense(self.size, name="mean")(x)
+        return mean, bounded(nn.Dense(self.size, name="log_precision")(x))
 
 
 class Components(NamedTuple):

@@ -15,10 +15,11 @@ from rlsuite.nets.sights import (
     CoordinateDecoder,
     PlacesEncoder,
     SpatialSoftmax,
+    bounded,
     log_likelihood,
     whitened,
 )
-from rlsuite.ops import lqr
+from rlsuite.ops import gaussian, lqr, structured_inference
 
 
 def new(layer, key, first, x):
@@ -50,6 +51,40 @@ def test_places_are_where_features_are():
     np.testing.assert_allclose(places[0, :2], [0, 0], atol=1e-5)
     np.testing.assert_allclose(places[1], [1, -1, -0.5, 1], atol=1e-5)
     np.testing.assert_allclose(bright, [[5, 0], [5, 5], [0, 0]], atol=1e-4)
+
+
+@pytest.mark.parametrize("encoder", [PlacesEncoder(2), ConvolutionalEncoder(2, units=8)])
+def test_of_what_was_never_seen_nothing_is_as_good_as_known(encoder):
+    """Unless precisions are bounded, the divergence of such states is off by 1e9 in float32."""
+    x = jnp.linspace(0, 1, 4 * 12 * 12).reshape(4, 12, 12, 1)
+    (_, usual), params = new(encoder, 0, x, x)
+    away = 1e4 * jnp.ones_like(params["params"]["log_precision"]["bias"])
+    params["params"]["log_precision"]["bias"] = away
+    _, sure = jax.jit(encoder.apply)(params, x)
+    np.testing.assert_allclose(sure, 12, rtol=1e-6)
+    np.testing.assert_array_less(usual, 8)
+
+    def divergence(told):
+        steps, n = told.shape
+        time = jnp.arange(steps, dtype=told.dtype)
+        mean = 3 * jnp.sin(time)[:, None] * jnp.ones(n, told.dtype)
+        eye = jnp.eye(n, dtype=told.dtype)
+        model = gaussian.time_invariant(
+            gaussian.Moments(jnp.zeros(n, told.dtype), eye),
+            0.9 * eye,
+            0.01 * eye,
+            jnp.zeros((steps - 1, n), told.dtype),
+        )
+        potential = gaussian.diagonal(mean, jnp.exp(-told))
+        found = gaussian.smooth(model, potential)
+        expected = structured_inference.expected_value(potential, found.states)
+        return expected.sum() - found.log_evidence
+
+    raw = np.array([[5.0, 4], [35, 30], [6, 35], [35, 34], [5, 5]], np.float32)
+    single = jax.jit(lambda raw: divergence(bounded(raw)))(raw)
+    with jax.enable_x64(True):
+        exact = jax.jit(lambda raw: divergence(bounded(raw)))(raw.astype(np.float64))
+    assert single == pytest.approx(float(exact), rel=1e-3)
 
 
 def test_a_thing_that_moves_moves_a_state_along_a_line():

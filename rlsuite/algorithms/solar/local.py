@@ -207,13 +207,15 @@ def local_cost(
     return lqr.fit_slopes(cost, sure, costs, strength=strength)
 
 
-def local_problem(local: Local, cost: lqr.Quadratic) -> tuple[lqr.Problem, lqr.Gaussian]:
+def local_problem(
+    local: Local, cost: lqr.Quadratic, last_weight: float | Float[Array, ""] = 0.0
+) -> tuple[lqr.Problem, lqr.Gaussian]:
     """Control around the last episodes, by mean dynamics and mean noise.
 
     Args:
         local: Local dynamics.
-        cost: Of [s; a], the same at each step or with an axis of steps; the last state costs
-            nothing.
+        cost: Of [s; a], the same at each step or with an axis of steps.
+        last_weight: What the last state costs, in costs of [s; 0] at the last step.
 
     Returns:
         (the problem, the law of its first state).
@@ -222,9 +224,10 @@ def local_problem(local: Local, cost: lqr.Quadratic) -> tuple[lqr.Problem, lqr.G
     every = cost
     if cost.constant.ndim == 0:
         every = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(dynamics.offset), *x.shape)), cost)
-    none = lqr.Quadratic(jnp.zeros((n, n)), jnp.zeros(n), jnp.zeros(()))
+    last = lqr.Quadratic(every.hessian[-1, :n, :n], every.gradient[-1, :n], every.constant[-1])
+    terminal = jax.tree.map(lambda x: last_weight * x, last)
     start = lqr.Gaussian(local.start.mean, local.start.covariance)
-    return lqr.Problem(dynamics, every, none), start
+    return lqr.Problem(dynamics, every, terminal), start
 
 
 def adjusted(
