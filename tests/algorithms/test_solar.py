@@ -176,34 +176,6 @@ def test_of_states_that_are_known_local_dynamics_are_the_posterior():
     np.testing.assert_allclose(alone.dynamics.mean, local.dynamics.mean, atol=1e-5)
 
 
-def test_the_last_state_costs_what_it_is_told_to():
-    """What a problem and its law say an episode costs, beside a sum over states."""
-    local = fit(unknown_system(), start(), told(4, 5), actions(3, 5), 2)
-    shape = np.broadcast_to(np.arange(1.0, STEPS + 1)[:, None, None], (STEPS, N + M, N + M))
-    cost = lqr.Quadratic(np.eye(N + M) * shape, normal(20, STEPS, N + M), np.arange(float(STEPS)))
-    policy = lqr.Policy(
-        normal(21, STEPS, M, N) / 3, normal(22, STEPS, M), np.full((STEPS, M, M), 0.2)
-    )
-
-    @compiled
-    def found(local, cost, policy, weight):
-        known, begin = solar.local_problem(local, cost, weight)
-        return lqr.expected_cost(known, lqr.law(known.dynamics, policy, begin)), known, begin
-
-    free, known, begin = found(local, cost, policy, 0.0)
-    charged, _, _ = found(local, cost, policy, 2.5)
-    mean, covariance = begin
-    for t in range(STEPS):
-        a, b, c, w = (np.asarray(x[t]) for x in known.dynamics)
-        drawn = b @ policy.covariance[t] @ b.T + w
-        closed = a + b @ policy.gain[t]
-        mean = closed @ mean + b @ policy.offset[t] + c
-        covariance = closed @ covariance @ closed.T + drawn
-    # The last step's Hessian is STEPS times the identity, and its constant STEPS − 1.
-    last = STEPS * (np.trace(covariance) + mean @ mean) / 2 + cost.gradient[-1, :N] @ mean
-    assert charged - free == pytest.approx(2.5 * (last + STEPS - 1), rel=1e-9)
-
-
 CONFIG = solar.Config(size=N, length=STEPS, batch_size=3, pictures=STEPS + 1, natural_rate=1.0)
 
 

@@ -47,8 +47,6 @@ class Config:
         cost_strength: Where costs are far from quadratic: how many pairs say that the cost is the
             same function at all steps, whose slope at each step the last episodes' costs change
             (``lqr.fit_slopes``). None: it is the same.
-        last_weight: What the last state costs, in costs of a state in which nothing is done at the
-            last step. At 0 where an episode ends is nobody's concern.
         rounds: Of local inference.
         bound: How far a policy goes from the last one, in nats per step.
         adjust: Whether the bound grows where steps brought what they promised, and shrinks where
@@ -80,7 +78,6 @@ class Config:
     data_strength: float = setting(default=50.0, above=0)
     cost_episodes: int = setting(default=50, at_least=1)
     cost_strength: float | None = setting(default=None, above=0)
-    last_weight: float = setting(default=0.0, at_least=0)
     rounds: int = setting(default=20, at_least=1)
     bound: float = setting(default=2.0, above=0)
     adjust: bool = True

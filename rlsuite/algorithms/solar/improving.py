@@ -59,7 +59,7 @@ def improve(networks: Networks, config: Config, state: State, learner: Learner) 
     cost = latest_cost(networks, config, learner, state.episodes, state.collected)
     if config.cost_strength is not None:
         cost = locally.local_cost(cost, local, recent.actions, recent.costs, config.cost_strength)
-    known, begin = locally.local_problem(local, cost, config.last_weight)
+    known, begin = locally.local_problem(local, cost)
     multiplier = state.multiplier
     if config.adjust:
         now = lqr.expected_cost(known, lqr.law(known.dynamics, old, begin))

@@ -207,15 +207,13 @@ def local_cost(
     return lqr.fit_slopes(cost, sure, costs, strength=strength)
 
 
-def local_problem(
-    local: Local, cost: lqr.Quadratic, last_weight: float | Float[Array, ""] = 0.0
-) -> tuple[lqr.Problem, lqr.Gaussian]:
+def local_problem(local: Local, cost: lqr.Quadratic) -> tuple[lqr.Problem, lqr.Gaussian]:
     """Control around the last episodes, by mean dynamics and mean noise.
 
     Args:
         local: Local dynamics.
-        cost: Of [s; a], the same at each step or with an axis of steps.
-        last_weight: What the last state costs, in costs of [s; 0] at the last step.
+        cost: Of [s; a], the same at each step or with an axis of steps; the last state costs
+            nothing.
 
     Returns:
         (the problem, the law of its first state).
@@ -224,10 +222,9 @@ def local_problem(
     every = cost
     if cost.constant.ndim == 0:
         every = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(dynamics.offset), *x.shape)), cost)
-    last = lqr.Quadratic(every.hessian[-1, :n, :n], every.gradient[-1, :n], every.constant[-1])
-    terminal = jax.tree.map(lambda x: last_weight * x, last)
+    none = lqr.Quadratic(jnp.zeros((n, n)), jnp.zeros(n), jnp.zeros(()))
     start = lqr.Gaussian(local.start.mean, local.start.covariance)
-    return lqr.Problem(dynamics, every, terminal), start
+    return lqr.Problem(dynamics, every, none), start
 
 
 def adjusted(
