@@ -17,10 +17,11 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Var
 
 from benchmarks.extras import Study
 from benchmarks.results import Row, make_row
-from rlsuite.ops import gaussian, lqr
+from rlsuite.ops import gaussian, lqr, scans
 
 ALGORITHM = "solar"
-_SIZE, _ACTIONS, _BLOCK = 8, 2, 16
+_SIZE, _ACTIONS = 8, 2
+_BLOCKS = {"smoothing": scans.BLOCK, "LQR": 16}
 _LENGTHS = (1_000, 10_000, 100_000)
 _COMPILED = 10_000
 _BAR = 10.0
@@ -60,7 +61,7 @@ def smoothing(steps: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
 
     def program(initial: Any, transition: Any, offset: Any, noise: Any, told: Any) -> Any:
         model = gaussian.LinearGaussian(initial, transition, offset, noise)
-        return gaussian.smooth(model, told, method="associative", block=_BLOCK)
+        return gaussian.smooth(model, told, method="associative", block=_BLOCKS["smoothing"])
 
     matrix, vector = (_SIZE, _SIZE), (_SIZE,)
     told = gaussian.Potential(_given(steps, *matrix), _given(steps, *vector), _given(steps))
@@ -79,7 +80,7 @@ def regulating(steps: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     last = lqr.Quadratic(_given(n, n), _given(n), _given())
 
     def program(problem: lqr.Problem) -> Any:
-        return lqr.solve(problem, block=_BLOCK).policy
+        return lqr.solve(problem, block=_BLOCKS["LQR"]).policy
 
     return program, (lqr.Problem(dynamics, cost, last),)
 
@@ -88,12 +89,13 @@ def in_parallel(seeds: int) -> Iterator[Row]:
     """Depth over the number of steps; compile time and memory of the longest that is compiled."""
     del seeds
     for name, made in ("smoothing", smoothing), ("LQR", regulating):
+        block = _BLOCKS[name]
         for steps in _LENGTHS:
             program, given = made(steps)
             yield make_row(
                 suite="speed",
                 algorithm=ALGORITHM,
-                problem=f"{name} in blocks of {_BLOCK}@steps={steps}",
+                problem=f"{name} in blocks of {block}@steps={steps}",
                 metric="depth",
                 value=depth(jax.make_jaxpr(program)(*given)),
                 unit="operations",
@@ -103,7 +105,7 @@ def in_parallel(seeds: int) -> Iterator[Row]:
         compiled = jax.jit(program).lower(*given).compile()
         seconds = time.perf_counter() - began
         analysis: Any = compiled.memory_analysis()
-        where = f"{name} in blocks of {_BLOCK}, {_COMPILED:,} steps of {_SIZE} numbers"
+        where = f"{name} in blocks of {block}, {_COMPILED:,} steps of {_SIZE} numbers"
         shared: dict[str, Any] = {"suite": "speed", "algorithm": ALGORITHM, "problem": where}
         yield make_row(metric="compile time", value=seconds, unit="s", reference=_BAR, **shared)
         matrices = analysis.temp_size_in_bytes / (4 * _COMPILED * _SIZE**2)

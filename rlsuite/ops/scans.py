@@ -2,10 +2,11 @@ r"""Scans over time in few parallel steps: prefixes of an associative operation,
 
 Of elements e_1 … e_T and an associative ∘, the prefixes are p_t = e_1 ∘ e_2 ∘ … ∘ e_t. Time is cut
 into blocks of B; all blocks are scanned beside each other, in B steps; the totals of the T/B blocks
-by a tree, in 2 log₂(T/B); and every prefix within a block is joined to the total of the blocks
-before it. With B = 1 this is ``jax.lax.associative_scan``, whose program grows with log T; with B
-near 64 the program is small, compiles in a moment, and does twice the work of T steps one after
-another.
+in the same way, until no more than B are left; and every prefix within a block is joined to the
+total of the blocks before it. That is about (B + 1) log T / log B steps, of a program that has two
+∘ for each level: with B near 64 it is small, compiles soon, and does twice the work of T steps one
+after another. With B = 1 this is ``jax.lax.associative_scan``, a tree of 2 log₂ T steps whose
+program has as many ∘.
 
 Reference:
     Blelloch: Prefix sums and their applications. 1990.
@@ -57,11 +58,13 @@ def prefixes(
         flipped = jax.tree.map(lambda x: jnp.flip(x, 0), elements)
         found = prefixes(lambda a, b: combine(b, a), flipped, block=block)
         return jax.tree.map(lambda x: jnp.flip(x, 0), found)
+    together = jax.vmap(combine)
+    if block == 1:
+        return jax.lax.associative_scan(together, elements)
     length = len(jax.tree.leaves(elements)[0])
     size = min(block, length)
     index = jnp.minimum(jnp.arange(-(-length // size) * size), length - 1)  # The last one repeated.
     blocks = jax.tree.map(lambda x: _cut(x[index], size), elements)  # [place in block, block, …]
-    together = jax.vmap(combine)
 
     def step(before: _Element, now: _Element) -> tuple[_Element, _Element]:
         joined = together(before, now)
@@ -70,7 +73,9 @@ def prefixes(
     first = jax.tree.map(lambda x: x[0], blocks)
     last, later = jax.lax.scan(step, first, jax.tree.map(lambda x: x[1:], blocks))
     within = jax.tree.map(lambda x, y: jnp.concatenate([x[None], y]), first, later)
-    totals = jax.lax.associative_scan(together, last)
+    if size == length:
+        return jax.tree.map(lambda x: x[:, 0], within)
+    totals = prefixes(combine, last, block=block)
     before = jax.tree.map(lambda x: x[:-1], totals)
     joined = jax.vmap(together, (None, 0))(before, jax.tree.map(lambda x: x[:, 1:], within))
     whole = jax.tree.map(lambda x, y: jnp.concatenate([x[:, :1], y], axis=1), within, joined)

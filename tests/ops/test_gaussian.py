@@ -16,12 +16,12 @@ from rlsuite.ops.gaussian import information
 WAYS = {
     "rts": {},
     "two filters": {"by": "two-filter"},
-    "blocks": {"method": "associative", "block": 3},
+    "blocks": {"method": "associative", "block": 2},
 }
 SMOOTH = {name: compiled(functools.partial(gaussian.smooth, **way)) for name, way in WAYS.items()}
 FILTER = {
     "scan": compiled(gaussian.filter),
-    "associative": compiled(functools.partial(gaussian.filter, method="associative", block=3)),
+    "associative": compiled(functools.partial(gaussian.filter, method="associative", block=2)),
 }
 
 
@@ -121,7 +121,7 @@ def test_samples_have_the_posterior_law():
     np.testing.assert_array_less(np.abs(np.mean(drawn, axis=0) - mean) / spread, 4 / np.sqrt(2e4))
     errors = np.abs(np.cov(drawn.T) - covariance) / np.outer(spread, spread)
     np.testing.assert_array_less(errors, 6 / np.sqrt(2e4))
-    in_blocks = functools.partial(gaussian.sample, method="associative", block=3)
+    in_blocks = functools.partial(gaussian.sample, method="associative", block=2)
     parallel = compiled(in_blocks)(keys[0], model, found)
     np.testing.assert_allclose(parallel.reshape(-1), drawn[0], atol=1e-13)
 
@@ -336,7 +336,7 @@ def test_refusals():
 @pytest.mark.parametrize("reverse", [False, True])
 def test_prefixes_of_products_in_blocks(reverse):
     """Products of matrices do not commute."""
-    factors = np.random.default_rng(0).normal(size=(7, 2, 2))
+    factors = np.random.default_rng(0).normal(size=(19, 2, 2))
     expected, so_far = [], np.eye(2)
     for factor in factors[::-1] if reverse else factors:
         so_far = factor @ so_far if reverse else so_far @ factor
@@ -346,6 +346,6 @@ def test_prefixes_of_products_in_blocks(reverse):
         lambda factors, block: scans.prefixes(jnp.matmul, factors, block=block, reverse=reverse),
         static_argnums=1,
     )
-    for block in (1, 2, 3, 7, 64):
+    for block in (1, 2, 3, 4, 7, 64):
         found = prefixes(factors, block)
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)

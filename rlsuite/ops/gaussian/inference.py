@@ -96,13 +96,12 @@ def smooth(
         )
     if backward == "forward":
         return adjoint.smoothed(model, potentials)
-    found = filter(model, potentials, method=method, block=block)
+    if method == "associative":
+        return kalman.two_filter(model, *parallel.both_ways(model, potentials, block))
+    found = kalman.filtered(model, potentials)
     if by == "rts":
         return kalman.rts(model, found)
-    if method == "scan":
-        return kalman.two_filter(model, found, kalman.backward_potentials(model, potentials))
-    later = parallel.backward_potentials(model, potentials, block)
-    return kalman.two_filter(model, found, later)
+    return kalman.two_filter(model, found, kalman.backward_potentials(model, potentials))
 
 
 def sample(

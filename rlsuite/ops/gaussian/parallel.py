@@ -77,20 +77,16 @@ def filtered(model: LinearGaussian, potentials: Potential, block: int) -> Filter
     Returns:
         Predictions, what they become once told, and the evidence.
     """
-    before = jax.tree.map(lambda x: x[:-1], potentials)
-    steps = Element(model.transition, model.offset, model.noise, before)
-    mean, covariance = model.initial
-    nothing = jax.tree.map(lambda x: jnp.zeros_like(x[0]), potentials)
-    beginning = Element(jnp.zeros_like(covariance), mean, covariance, nothing)
-    elements = jax.tree.map(lambda x, y: jnp.concatenate([x[None], y]), beginning, steps)
-    found = prefixes(joined, elements, block=block)
-    predicted = Moments(found.offset, found.noise)
-    told = jax.vmap(tell)(predicted, potentials)
-    return Filtered(predicted, told.law, found.told.constant[-1] + told.log_integral[-1])
+    return _told(prefixes(joined, _from_the_first(model, potentials), block=block), potentials)
 
 
-def backward_potentials(model: LinearGaussian, potentials: Potential, block: int) -> Potential:
-    """β_t, what is told of s_t from then on.
+def both_ways(
+    model: LinearGaussian, potentials: Potential, block: int
+) -> tuple[Filtered, Potential]:
+    """The Kalman filter, and what is told of each state from then on, in one scan.
+
+    The one goes from the first step to the last and the other back: beside each other, they take
+    as long as one of them, to compile as well as, with cores enough, to run.
 
     Args:
         model: The model; Q_t positive definite.
@@ -98,19 +94,51 @@ def backward_potentials(model: LinearGaussian, potentials: Potential, block: int
         block: See ``scans.prefixes``.
 
     Returns:
-        β_t.
+        (what the filter finds, β_t).
     """
+    onwards, back = _from_the_first(model, potentials), _to_the_last(model, potentials)
+    elements = jax.tree.map(lambda x, y: jnp.stack([x, jnp.flip(y, 0)], 1), onwards, back)
+
+    def beside(first: Element, second: Element) -> Element:
+        """Of stretches that are gone through backwards, the second one is the earlier."""
+        earlier = jax.tree.map(lambda x, y: jnp.stack([x[0], y[1]]), first, second)
+        later = jax.tree.map(lambda x, y: jnp.stack([y[0], x[1]]), first, second)
+        return jax.vmap(joined)(earlier, later)
+
+    found = prefixes(beside, elements, block=block)
+    told = jax.tree.map(lambda x: jnp.flip(x[:, 1], 0), found.told)
+    return _told(jax.tree.map(lambda x: x[:, 0], found), potentials), told
+
+
+def _from_the_first(model: LinearGaussian, potentials: Potential) -> Element:
+    """What happens before each state: it begins, or it is told something and moves."""
+    before = jax.tree.map(lambda x: x[:-1], potentials)
+    steps = Element(model.transition, model.offset, model.noise, before)
+    mean, covariance = model.initial
+    nothing = jax.tree.map(lambda x: jnp.zeros_like(x[0]), potentials)
+    beginning = Element(jnp.zeros_like(covariance), mean, covariance, nothing)
+    return jax.tree.map(lambda x, y: jnp.concatenate([x[None], y]), beginning, steps)
+
+
+def _told(found: Element, potentials: Potential) -> Filtered:
+    """Of what happened before each state, and of what it is told then."""
+    predicted = Moments(found.offset, found.noise)
+    told = jax.vmap(tell)(predicted, potentials)
+    return Filtered(predicted, told.law, found.told.constant[-1] + told.log_integral[-1])
+
+
+def _to_the_last(model: LinearGaussian, potentials: Potential) -> Element:
+    """What happens from each state on, until the next one; from the last one on, nothing."""
 
     def ended(x: Any, last: Any) -> Any:
         return jnp.concatenate([x, jnp.broadcast_to(last, (1, *x.shape[1:])).astype(x.dtype)])
 
-    elements = Element(
+    return Element(
         ended(model.transition, 0.0),
         ended(model.offset, 0.0),
         ended(model.noise, jnp.eye(model.noise.shape[-1], dtype=model.noise.dtype)),
         potentials,
     )
-    return prefixes(joined, elements, block=block, reverse=True).told
 
 
 def path(
