@@ -32,13 +32,15 @@ PENDULUM = Config(
 )
 CARTPOLE = Config(
     learning_rate=1e-3,
+    value_learning_rate=3e-3,
     warmup=100,
     sequence_length=16,
+    steps_per_update=1,
     prefill=500,
     replay_size=20_000,
     evaluation_length=500,
     model=_MARKOV,
-    behaviour=Behaviour(discount=0.99, entropy=1e-3, policy_layers=2),
+    behaviour=Behaviour(discount=0.99, entropy=1e-3, policy_layers=2, starts=64),
 )
 CATCH = Config(
     learning_rate=1e-3,

@@ -178,6 +178,30 @@ def test_planning_in_what_was_learned_is_nearly_as_cheap_as_lqr():
     assert best < np.sum(paid) < best + 0.15 * (idle - best)
 
 
+def test_beliefs_go_on_by_the_actions_that_were_taken():
+    """Not by those that were planned before noise was added."""
+    config, result = learned()
+    state = jax.tree.map(lambda x: jnp.asarray(x[0]), result.state)
+    model, params, known = _parts(config, state)
+    shown = jnp.asarray([[1.0, 0.5], [0.3, 0.8], [-0.2, 0.4]])
+
+    @jax.jit
+    def followed(params, key):
+        act, thought = lm.planning_agent(model, params, config, 1, deviation=0.5)
+        actions = []
+        for number, seen in enumerate(shown):
+            action, thought = act(jax.random.fold_in(key, number), seen, thought)
+            actions.append(action)
+        taken = jnp.stack(actions)
+        told = lm.filter_states(key, model, params, known, shown, taken[:-1])
+        last = jax.tree.map(lambda x: x[-1], told)
+        return thought.belief.law, lm.advance(key, model.transition, known, last, taken[-1]).law
+
+    found, wanted = followed(params, jax.random.key(3))
+    np.testing.assert_allclose(found.mean, wanted.mean, atol=1e-5)
+    np.testing.assert_allclose(found.covariance, wanted.covariance, atol=1e-6)
+
+
 def _parts(config, state):
     transition = lm.transition_of(config, 1, STEPS)
     return model_of(transition), state.params, lm.settled(transition, state.params.transition)

@@ -137,6 +137,7 @@ def respond(
     planner: Planner,
     thought: Thought,
     observation: Any,
+    deviation: float | Float[Array, ""] = 0.0,
 ) -> tuple[Float[Array, " m"], Thought]:
     """See, plan and act.
 
@@ -148,17 +149,20 @@ def respond(
         planner: How plans are found.
         thought: What is remembered.
         observation: o_t.
+        deviation: Of what is added to the action, which the belief then knows of.
 
     Returns:
         (the action, within [−1, 1], what is remembered then).
     """
-    of_plan, of_step = jax.random.split(key)
+    of_plan, of_step, of_noise = jax.random.split(key, 3)
     belief = see(thought.belief, potentials(model, params, to_light(observation)))
     plan = planner(
         of_plan, lambda actions: plan_cost(model, params, known, belief, actions), thought.plan
     )
-    ahead = advance(of_step, model.transition, known, belief, plan[0])
-    return plan[0], Thought(ahead, planning.shifted(plan))
+    noise = deviation * jax.random.normal(of_noise, plan[0].shape)
+    action = jnp.clip(plan[0] + noise, -1, 1)
+    ahead = advance(of_step, model.transition, known, belief, action)
+    return action, Thought(ahead, planning.shifted(plan))
 
 
 def planning_agent(
@@ -183,9 +187,6 @@ def planning_agent(
     known, planner = settled(model.transition, params.transition), planner_of(config)
 
     def act(key: PRNGKeyArray, seen: Any, thought: Thought) -> tuple[Array, Thought]:
-        of_plan, of_noise = jax.random.split(key)
-        action, thought = respond(of_plan, model, params, known, planner, thought, seen)
-        noise = deviation * jax.random.normal(of_noise, (size,))
-        return jnp.clip(action + noise, -1, 1), thought
+        return respond(key, model, params, known, planner, thought, seen, deviation)
 
     return act, first_thought(model, params, known, config.plan_length, size)
