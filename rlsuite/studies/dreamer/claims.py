@@ -30,7 +30,7 @@ class Sizes(NamedTuple):
 FULL = Sizes(
     contests=(
         Contest("pendulum", -250.0, 3000, 5),
-        Contest("cartpole", 475.0, 10_000, 3),
+        Contest("cartpole", 475.0, 8_000, 5),
         Contest("catch", 0.9, 12_000, 3),
     ),
     frozen=exploitation.Sizes((100, 200, 400, 1000, 4000), tuple(exploitation.KINDS), 1500, 400, 4),
