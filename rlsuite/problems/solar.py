@@ -51,7 +51,8 @@ class _Lights(nn.Module):
         return logits.reshape(*states.shape[:-1], 8, 8, 1)
 
 
-_KNOWN = solar.Networks(from_linen(_Halves()), from_linen(_Lights()), "bernoulli")
+LIGHTS = solar.Networks(from_linen(_Halves()), from_linen(_Lights()), "bernoulli")
+"""Networks that know how ``lamps`` are seen."""
 
 _LAMPS = solar.Config(
     size=2,
@@ -195,7 +196,7 @@ ENTRY = Entry(
             4,
             summary="two lamps that are to shine equally, seen as a picture of 8×8 pixels",
             baselines=lamp_returns,
-            callables={"networks": _KNOWN},
+            callables={"networks": LIGHTS},
             quick=True,
         ),
         "pixel-navigation-1": _problem(

@@ -73,3 +73,23 @@ def test_what_is_foreseen_is_drawn_beside_the_truth():
     shown = np.stack([np.asarray(axes.images[0].get_array()) for axes in panels])
     np.testing.assert_array_equal(shown[:6], to_light(problem.held_out.images[0, 4:, ..., 0]))
     assert np.all((shown[6:] > 0) & (shown[6:] < 1))
+
+
+@pytest.mark.parametrize("sight", ["whitened", "moving"])
+def test_prepared_states_begin_as_principal_components_of_places(sight):
+    """And before a background, pictures begin as their mean."""
+    recorded = problems.pixel_episodes(count=20, held_out=1)
+    images = recorded.training.images
+    model = lm.default_model(recorded, lm.Config(sight=sight, size=2))
+
+    @jax.jit
+    def begun(key):
+        params = lm.init_params(key, model, recorded.training)
+        states, _ = model.encoder.apply(params.encoder, to_light(images))
+        return states.reshape(-1, 2), lm.decoded(model, params, jnp.zeros(2))
+
+    states, shown = begun(jax.random.key(0))
+    np.testing.assert_allclose(np.mean(states, axis=0), 0, atol=1e-3)
+    np.testing.assert_allclose(np.cov(states.T), np.eye(2), atol=1e-2)
+    apart = np.abs(shown - np.mean(to_light(images), axis=(0, 1))).mean()
+    assert (apart < 0.02) == (sight == "moving")

@@ -27,6 +27,7 @@ from rlsuite.algorithms.latent_models.transition import Transition
 from rlsuite.core import Algorithm
 from rlsuite.data.pictures import PictureEpisodes
 from rlsuite.nets import Network, from_linen, mlp
+from rlsuite.nets.sight_networks import of_pictures
 from rlsuite.nets.sights import PlacesEncoder
 from rlsuite.ops import mniw
 
@@ -97,12 +98,17 @@ def default_model(problem: Recorded, config: Config) -> LatentModel:
         config: The hyperparameters.
 
     Returns:
-        Of pictures, an encoder that looks for places and a perceptron that decodes to logits; of
-        vectors, two perceptrons and normal noise of deviation 1. The transition is the config's.
+        Of pictures, an encoder that looks for places and a perceptron that decodes to logits, or
+        what ``config.sight`` says; of vectors, two perceptrons and normal noise of deviation 1. The
+        transition is the config's.
     """
     steps, actions = problem.training.actions.shape[1:]
     shape = problem.training.images.shape[2:]
     transition = transition_of(config, actions, steps)
+    if len(shape) == 3 and config.sight != "plain":
+        sight = of_pictures(shape, config.size, background=config.sight == "moving")
+        known = sight.encoder, sight.decoder, bernoulli(), transition, config.size
+        return LatentModel(*known, sight.prepare)
     if len(shape) == 3:
         # Not sure at first: nothing has prepared its means here.
         encoder = from_linen(PlacesEncoder(config.size, sure=0.0))

@@ -8,6 +8,9 @@ from rlsuite.configuration import config, setting
 Kind = Literal["mniw", "mniw-steps", "linear", "e2c", "dvbf", "full", "rssm"]
 """The transitions that have a name."""
 
+Sight = Literal["plain", "whitened", "moving"]
+"""How pictures are seen at first."""
+
 
 @config
 class Config:
@@ -21,6 +24,9 @@ class Config:
             those without matrices of a state alone not the last.
         how: How states are inferred in training and by the bounds: "smoothed" where the transition
             is linear, or "steps".
+        sight: How pictures are seen: "plain", by an encoder and a decoder that know nothing at
+            first; "whitened", by SOLAR's, whose states are at first the principal components of
+            where things are; "moving", by these after what stands still is taken out.
         size: n, how many numbers a state has.
         hidden_sizes: Of the transition's perceptron.
         bases: How many matrices "dvbf" mixes.
@@ -52,6 +58,7 @@ class Config:
     transition: Kind = "mniw"
     objective: Literal["elbo", "iwae", "e2c"] = "elbo"
     how: Posterior = "smoothed"
+    sight: Sight = "plain"
     size: int = setting(default=4, at_least=1)
     hidden_sizes: tuple[int, ...] = setting(default=(64,), at_least=1)
     bases: int = setting(default=16, at_least=1)

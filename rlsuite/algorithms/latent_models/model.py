@@ -72,6 +72,8 @@ class LatentModel(NamedTuple):
         emission: What observations are drawn from.
         transition: How states follow each other.
         size: n, of a state.
+        prepare: ``(encoder's, decoder's, the first observations) -> (encoder's, decoder's)``: first
+            parameters from random ones; None: the random ones.
     """
 
     encoder: Network
@@ -79,6 +81,7 @@ class LatentModel(NamedTuple):
     emission: Emission
     transition: Transition
     size: int
+    prepare: Callable[[Any, Any, Array], tuple[Any, Any]] | None = None
 
 
 class LatentParams(NamedTuple):
@@ -114,10 +117,13 @@ def init_params(key: PRNGKeyArray, model: LatentModel, shown: PictureEpisodes) -
     """
     of_encoder, of_decoder, of_transition = jax.random.split(key, 3)
     n, m = model.size, shown.actions.shape[-1]
-    first = to_light(shown.images[0, 0])
+    encoder = model.encoder.init(of_encoder, to_light(shown.images[0, 0]))
+    decoder = model.decoder.init(of_decoder, jnp.zeros(n))
+    if model.prepare is not None:
+        encoder, decoder = model.prepare(encoder, decoder, to_light(shown.images))
     return LatentParams(
-        model.encoder.init(of_encoder, first),
-        model.decoder.init(of_decoder, jnp.zeros(n)),
+        encoder,
+        decoder,
         start_cost(n + m, shown.costs),
         jnp.zeros(n),
         jnp.zeros(n),

@@ -38,18 +38,21 @@ from rlsuite.algorithms.solar.local import (
     weakened,
 )
 from rlsuite.algorithms.solar.model import (
-    BeforeBackground,
-    Networks,
     Params,
     Parts,
-    before_background,
     bound,
     first_state,
-    of_places,
     potentials,
     states_of,
 )
 from rlsuite.algorithms.solar.state import Evaluation, Metrics, State
+from rlsuite.nets.sight_networks import (
+    BeforeBackground,
+    Networks,
+    before_background,
+    of_pictures,
+    of_places,
+)
 
 __all__ = [
     "BeforeBackground",
@@ -82,6 +85,7 @@ __all__ = [
     "local_problem",
     "make",
     "mean_dynamics",
+    "of_pictures",
     "of_places",
     "potentials",
     "refitted",

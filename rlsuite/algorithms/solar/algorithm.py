@@ -19,19 +19,18 @@ from rlsuite.algorithms.solar.config import Config
 from rlsuite.algorithms.solar.improving import Improvement, improve
 from rlsuite.algorithms.solar.learning import learn, start_learning
 from rlsuite.algorithms.solar.local import mean_dynamics
-from rlsuite.algorithms.solar.model import Networks, Parts, before_background, of_places
+from rlsuite.algorithms.solar.model import Parts
 from rlsuite.algorithms.solar.state import Evaluation, Metrics, State
 from rlsuite.core import Algorithm
 from rlsuite.data.pictures import PictureEpisodes, collect, judge, kept, wander, with_room
 from rlsuite.envs.control import Control
 from rlsuite.nets.network import from_linen
+from rlsuite.nets.sight_networks import Networks, of_pictures, of_places
 from rlsuite.nets.sights import (
     Components,
     CoordinateDecoder,
-    PlacesEncoder,
     components_encoder,
     principal_components,
-    whitened,
 )
 from rlsuite.ops import lqr, mniw
 
@@ -47,22 +46,15 @@ def default_networks(problem: Control, config: Config) -> Networks:
         The networks.
     """
     shape = tuple(problem.spec.timestep.observation.shape)
-    decoder = from_linen(CoordinateDecoder(shape))
     if config.representation == "components":
 
         def project(_: Any, decoder: Any, images: Any) -> tuple[Components, Any]:
             return principal_components(images, config.size), decoder
 
+        decoder = from_linen(CoordinateDecoder(shape))
         return Networks(components_encoder(config.size), decoder, "bernoulli", project)
     size = config.size // 2 if config.velocities else config.size
-    encoder = PlacesEncoder(size)
-
-    def prepare(params: Any, of_decoder: Any, images: Any) -> tuple[Any, Any]:
-        return whitened(encoder, params, images), of_decoder
-
-    networks = Networks(from_linen(encoder), decoder, "bernoulli", prepare)
-    if config.background:
-        networks = before_background(networks)
+    networks = of_pictures(shape, size, background=config.background)
     return of_places(networks, config.size) if config.velocities else networks
 
 

@@ -11,9 +11,9 @@ from rlsuite.algorithms.solar import model
 from rlsuite.algorithms.solar.collecting import Controller
 from rlsuite.algorithms.solar.config import Config
 from rlsuite.algorithms.solar.learning import Learner
-from rlsuite.algorithms.solar.model import Networks
 from rlsuite.algorithms.solar.state import State
 from rlsuite.data.pictures import PictureEpisodes
+from rlsuite.nets.sight_networks import Networks
 from rlsuite.ops import lqr, mniw
 
 

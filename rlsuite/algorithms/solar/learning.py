@@ -9,9 +9,10 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from rlsuite.algorithms.solar import model
 from rlsuite.algorithms.solar.config import Config
-from rlsuite.algorithms.solar.model import Networks, Params, Parts
+from rlsuite.algorithms.solar.model import Params, Parts
 from rlsuite.data.pictures import PictureEpisodes, to_light
 from rlsuite.nets.costs import start_cost
+from rlsuite.nets.sight_networks import Networks
 from rlsuite.ops import mniw
 from rlsuite.ops.mniw import Expected, Natural
 
