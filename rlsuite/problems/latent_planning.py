@@ -1,4 +1,4 @@
-"""Problems for planning in a latent model: lamps, of which all is known, and a balanced pendulum."""
+"""Problems for planning in a latent model: lamps, of which all is known, and a pendulum."""
 
 import functools
 from typing import Any
@@ -8,7 +8,7 @@ from rlsuite.algorithms.latent_models import Config, LatentModel, PlanningConfig
 from rlsuite.envs.control import Control
 from rlsuite.envs.lamps import lamps
 from rlsuite.envs.pixels import pixel_pendulum
-from rlsuite.problems.episodes import draw_frames, play, random_return
+from rlsuite.problems.episodes import between, draw_frames, play
 from rlsuite.problems.solar import LIGHTS, lamp_returns
 from rlsuite.registry import Entry, Problem
 
@@ -67,11 +67,6 @@ def lit(problem: Recorded, config: Config) -> LatentModel:
     return LatentModel(LIGHTS.encoder, LIGHTS.decoder, emission, transition, config.size)
 
 
-def pendulum_returns(problem: Control) -> dict[str, float]:
-    """What random actions earn; of the best ones it is known that they cost nothing without noise."""
-    return {"random": random_return(problem)}
-
-
 def _draw(problem: Control, config: PlanningConfig, state: Any, **how: Any) -> Any:
     """An episode of plans as pictures."""
     act = latent_models.make_planner(problem, config, **how).act
@@ -110,7 +105,7 @@ ENTRY = Entry(
             _BALANCE,
             5,
             summary="a pendulum that is kept upright, in two pictures of 24×24 pixels",
-            baselines=pendulum_returns,
+            baselines=between(None),
         ),
     },
     probe="lamps",
