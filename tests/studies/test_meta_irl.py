@@ -10,7 +10,16 @@ from rlsuite.algorithms import task_clustering as tc
 from rlsuite.envs.gridworld import Layout
 from rlsuite.envs.mazes import LAYOUTS
 from rlsuite.io.stages import Stages
-from rlsuite.studies.meta_irl import beyond, choices, many, published, reproduction, training
+from rlsuite.studies.meta_irl import (
+    appendix,
+    beyond,
+    choices,
+    many,
+    outcomes,
+    published,
+    reproduction,
+    training,
+)
 from rlsuite.studies.meta_irl.training import CONDITIONS, Setup
 
 SMALL = Setup(
@@ -34,33 +43,33 @@ def distances_with(*subtrees, tasks=7):
 def test_shares_count_the_seeds_with_a_subtree():
     walls, hooks = published.SHORT_WALLS, published.HOOKS
     runs = np.stack([distances_with(walls, hooks), distances_with(walls), distances_with((0, 6))])
-    found = reproduction.shares(np.stack([runs] * len(CONDITIONS)))
+    found = outcomes.shares(np.stack([runs] * len(CONDITIONS)))
     assert found.shape == (2, 12)
     np.testing.assert_allclose(found[0], 2 / 3)
     np.testing.assert_allclose(found[1], 1 / 3)
 
 
 def test_halves_are_a_partition_and_losses_find_their_place():
-    halves = reproduction.halves(np.asarray([[distances_with((0, 1, 2), (3, 4, 5, 6))]]))
+    halves = outcomes.halves(np.asarray([[distances_with((0, 1, 2), (3, 4, 5, 6))]]))
     assert halves == [[[frozenset((0, 1, 2)), frozenset((3, 4, 5, 6))]]]
     losses = {
         (0, halves[0][0][0]): np.asarray([0.0, 1, 2]),
         (0, halves[0][0][1]): np.asarray([3.0, 4, 5, 6]),
     }
-    np.testing.assert_array_equal(reproduction.losses_of(halves[0][0], 0, losses), np.arange(7.0))
+    np.testing.assert_array_equal(outcomes.losses_of(halves[0][0], 0, losses), np.arange(7.0))
 
 
 def test_tests_and_stars():
     low, high = np.arange(20.0), np.arange(20.0) + 15
-    p = reproduction.smaller(low, high)
+    p = outcomes.smaller(low, high)
     assert p < 1e-4
-    assert reproduction.smaller(high, low) > 0.99
-    assert [reproduction.stars(x) for x in (0.2, 0.04, 0.004, 0.0004)] == [0, 1, 2, 3]
+    assert outcomes.smaller(high, low) > 0.99
+    assert [outcomes.stars(x) for x in (0.2, 0.04, 0.004, 0.0004)] == [0, 1, 2, 3]
 
 
 def test_published_tables_are_whole():
     assert set(published.SHARES) == {
-        (metric, subtree) for metric in tc.METRICS for subtree in reproduction.SUBTREES
+        (metric, subtree) for metric in tc.METRICS for subtree in outcomes.SUBTREES
     }
     rows = [*published.SHARES.values(), *published.MEANS.values(), *published.MEDIANS.values()]
     assert {len(row) for row in rows} == {len(tc.FEATURES)}
@@ -72,7 +81,7 @@ def test_published_tables_are_whole():
     known = np.asarray(
         [
             [published.SHARES[m, s][tc.FEATURES.index(f)] for m, f in CONDITIONS]
-            for s in reproduction.SUBTREES
+            for s in outcomes.SUBTREES
         ]
     )
     assert choices.distance_to_published(known) == 0
@@ -81,9 +90,9 @@ def test_published_tables_are_whole():
 
 @pytest.mark.parametrize("dimension", [3, 100, 216_065])
 def test_angles_of_random_vectors_have_their_density(dimension):
-    angles = reproduction.random_angles(dimension, 20_000)
+    angles = appendix.random_angles(dimension, 20_000)
     grid = np.linspace(0, 180, 2_000_001)
-    density = reproduction.angle_density(grid, dimension)
+    density = appendix.angle_density(grid, dimension)
     np.testing.assert_allclose(np.trapezoid(density, grid), 1, rtol=1e-3)
     spread = np.sqrt(np.trapezoid(density * (grid - 90) ** 2, grid))
     np.testing.assert_allclose(angles.std(), spread, rtol=0.03)
@@ -193,14 +202,14 @@ def test_the_study_reports_every_experiment(report):
 
 def test_the_tables_stand_beside_the_published_ones(report, trained):
     tables = {table.title: table for section in report.sections for table in section.tables}
-    found = reproduction.shares(trained.distances)
+    found = outcomes.shares(trained.distances)
     for row, share in zip(tables["Experiment 1"].rows, found[0], strict=True):
         assert float(row[2].text) == share
         assert float(row[4].text) == pytest.approx(share - float(row[3].text), abs=0.01)
     losses = {row[0].text: row[1].text for row in tables["Additional experiment"].rows}
     assert losses["{s0, s1, s2}"] == "0.3050 ± 0.0050"
     assert losses["{invL, UR}"] == "0.2050 ± 0.0050"
-    halves = reproduction.halves(trained.distances)
+    halves = outcomes.halves(trained.distances)
     expected = [
         np.mean(
             [

@@ -19,15 +19,15 @@ from rlsuite.io.stages import Stages
 from rlsuite.io.tables import Cell, Table, number, table
 from rlsuite.registry import Study
 from rlsuite.studies.meta_irl import many, published
-from rlsuite.studies.meta_irl.reproduction import (
+from rlsuite.studies.meta_irl.outcomes import (
     NAMES,
     SUBTREES,
     TITLES,
     losses_of,
-    meta_train,
     name_of,
     title_of,
 )
+from rlsuite.studies.meta_irl.reproduction import meta_train
 from rlsuite.studies.meta_irl.training import (
     CONDITIONS,
     Base,

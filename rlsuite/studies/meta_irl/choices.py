@@ -17,7 +17,7 @@ from rlsuite.io.stages import Stages
 from rlsuite.io.tables import Cell, Table, number
 from rlsuite.registry import Study
 from rlsuite.studies.meta_irl import published
-from rlsuite.studies.meta_irl.reproduction import SUBTREES, TITLES, shares
+from rlsuite.studies.meta_irl.outcomes import SUBTREES, TITLES, shares
 from rlsuite.studies.meta_irl.training import CONDITIONS, Base, Setup, base
 
 if TYPE_CHECKING:

@@ -11,31 +11,37 @@ concentrates, and the norms of θ_i and θ_i − θ.
 import collections
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from rlsuite.algorithms import task_clustering
 from rlsuite.algorithms.task_clustering import Subtree
-from rlsuite.envs.mazes import LAYOUTS
 from rlsuite.io.dendrograms import draw_dendrograms
 from rlsuite.io.reports import Report, Section, picture
 from rlsuite.io.stages import Stages
 from rlsuite.io.tables import Cell, Table, number
 from rlsuite.registry import Study
-from rlsuite.studies.meta_irl import published
+from rlsuite.studies.meta_irl import appendix, published
+from rlsuite.studies.meta_irl.outcomes import (
+    CLUSTERS,
+    NAMES,
+    SUBTREES,
+    TITLES,
+    draw_clusters,
+    halves,
+    losses_of,
+    name_of,
+    on_same_tasks,
+    paired,
+    per_seed,
+    shares,
+    smaller,
+    stars,
+    title_of,
+    with_error,
+)
 from rlsuite.studies.meta_irl.training import CONDITIONS, Base, Pair, Setup, base, few_shot
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-NAMES = tuple(LAYOUTS)
-SUBTREES = (published.SHORT_WALLS, published.HOOKS)
-TITLES = ("dθ", "L/‖dθ‖·dθ", "dr", "L/‖dr‖·dr", "θᵢ", "θᵢ − θ")
-"""The features as the talk writes them, in the order of ``task_clustering.FEATURES``."""
-
-CLUSTERS = tuple(published.CLUSTERS)
-_LEVELS = (0.05, 0.01, 0.001)
 
 
 class Sizes(NamedTuple):
@@ -56,19 +62,6 @@ FULL = Sizes(published.NUM_SEEDS, Setup().num_steps, 2000)
 QUICK = Sizes(3, 40, 500)
 
 
-def name_of(members: Subtree) -> str:
-    """A set of tasks by their names: ``{s0, s1, s2}``, or ``all``."""
-    if members == published.ALL:
-        return "all"
-    return "{" + ", ".join(NAMES[i] for i in sorted(members)) + "}"
-
-
-def title_of(condition: tuple[str, str]) -> str:
-    """A metric and a feature: ``dθ, cosine``."""
-    metric, feature = condition
-    return f"{TITLES[task_clustering.FEATURES.index(feature)]}, {metric}"
-
-
 def meta_train(stages: Stages, setup: Setup, num_seeds: int, name: str = "meta-training") -> Base:
     """All seeds on all tasks, as one resumable stage."""
     saved = stages(
@@ -77,43 +70,6 @@ def meta_train(stages: Stages, setup: Setup, num_seeds: int, name: str = "meta-t
         lambda: base(setup, num_seeds, label=f"{name}: {num_seeds} seeds")._asdict(),
     )
     return Base(**saved)
-
-
-def shares(distances: np.ndarray) -> np.ndarray:
-    """Experiment 1: the share of seeds with each of ``SUBTREES``, ``[subtree, condition]``."""
-    return np.asarray(
-        [[task_clustering.share_with(subtree, runs) for runs in distances] for subtree in SUBTREES]
-    )
-
-
-def halves(distances: np.ndarray) -> list[list[list[Subtree]]]:
-    """Experiment 2: the two clusters of every condition and seed."""
-    return [
-        [task_clustering.cut(task_clustering.linkage(pairs), 2) for pairs in runs]
-        for runs in distances
-    ]
-
-
-def losses_of(
-    clusters: Sequence[Subtree], seed: int, losses: Mapping[Pair, np.ndarray]
-) -> np.ndarray:
-    """Each task's few-shot loss from its own cluster's meta-parameters, ``[task]``."""
-    result = np.zeros(sum(map(len, clusters)))
-    for members in clusters:
-        result[sorted(members)] = losses[seed, members]
-    return result
-
-
-def smaller(x: np.ndarray, y: np.ndarray) -> float:
-    """The p-value of the one-sided rank-sum test that x is smaller than y."""
-    from scipy.stats import ranksums
-
-    return float(ranksums(x, y, alternative="less").pvalue)
-
-
-def stars(p: float) -> int:
-    """How many of the levels .05, .01, .001 a p-value is below."""
-    return sum(p < level for level in _LEVELS)
 
 
 def study(
@@ -156,7 +112,7 @@ def study(
             _experiment_1(trained, sizes.num_seeds),
             _additional(own, sizes.num_seeds),
             _experiment_2(cuts, halved, everything),
-            _appendix(trained, sizes.angles),
+            appendix.section(trained, sizes.angles),
             _conclusions(shares(trained.distances), own, halved, sizes.num_seeds),
         ],
     )
@@ -227,30 +183,19 @@ def _experiment_1(trained: Base, num_seeds: int) -> Section:
     )
 
 
-def _per_seed(own: Mapping[Pair, np.ndarray], members: Subtree, num_seeds: int) -> np.ndarray:
-    """A cluster's few-shot loss, the mean over its tasks, ``[seed]``."""
-    return np.asarray([own[seed, members].mean() for seed in range(num_seeds)])
-
-
-def _on_same_tasks(own: Mapping[Pair, np.ndarray], members: Subtree, num_seeds: int) -> np.ndarray:
-    """The few-shot loss of the same tasks from the meta-parameters of all tasks, ``[seed]``."""
-    chosen = sorted(members)
-    return np.asarray([own[seed, published.ALL][chosen].mean() for seed in range(num_seeds)])
-
-
 def _additional(own: Mapping[Pair, np.ndarray], num_seeds: int) -> Section:
-    means = {members: _per_seed(own, members, num_seeds) for members in CLUSTERS}
+    means = {members: per_seed(own, members, num_seeds) for members in CLUSTERS}
     rows = []
     for members, (known, error) in published.CLUSTERS.items():
-        values, same = means[members], _on_same_tasks(own, members, num_seeds)
+        values, same = means[members], on_same_tasks(own, members, num_seeds)
         rows.append(
             [
                 Cell(name_of(members)),
-                Cell(_with_error(values)),
+                Cell(with_error(values)),
                 Cell(f"{known:.4f} ± {error:.4f}", "quiet"),
                 Cell(f"{values.mean() - known:+.4f}"),
-                Cell(_with_error(same)),
-                Cell("–" if members == published.ALL else number(_paired(values, same))),
+                Cell(with_error(same)),
+                Cell("–" if members == published.ALL else number(paired(values, same))),
             ]
         )
     losses = Table(
@@ -283,39 +228,12 @@ def _additional(own: Mapping[Pair, np.ndarray], num_seeds: int) -> Section:
         ["row < column", *map(name_of, CLUSTERS)],
         matrix,
     )
-    figure = _draw_clusters({name_of(members): values for members, values in means.items()})
+    figure = draw_clusters({name_of(members): values for members, values in means.items()})
     return Section(
         "Additional experiment: six sets of tasks",
         [losses, wilcoxon],
         [picture("clusters", figure, "Few-shot losses; a dot is a seed, a line the mean.")],
     )
-
-
-def _with_error(values: np.ndarray) -> str:
-    return f"{values.mean():.4f} ± {values.std(ddof=1) / len(values) ** 0.5:.4f}"
-
-
-def _paired(x: np.ndarray, y: np.ndarray) -> float:
-    """The p-value of the one-sided signed-rank test that x is below y."""
-    from scipy.stats import wilcoxon
-
-    return float(wilcoxon(x, y, alternative="less").pvalue)
-
-
-def _draw_clusters(values: Mapping[str, np.ndarray]) -> "Figure":
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3.4), layout="constrained")
-    axes = figure.add_subplot()
-    for place, losses in enumerate(values.values()):
-        spread = np.linspace(-0.18, 0.18, len(losses))
-        axes.plot(place + spread, np.sort(losses), ".", color="#94a3b8", markersize=5)
-        axes.plot([place - 0.25, place + 0.25], [losses.mean()] * 2, color="#2563eb", linewidth=2)
-    axes.set_xticks(range(len(values)), list(values), fontsize=8)
-    axes.set_ylabel("few-shot loss")
-    axes.set_ylim(bottom=0)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure
 
 
 def _experiment_2(
@@ -337,7 +255,7 @@ def _experiment_2(
                 Cell(TITLES[place]),
                 Cell(metric),
                 Cell(f"{common} ({times})"),
-                Cell(_with_error(losses.mean(axis=1))),
+                Cell(with_error(losses.mean(axis=1))),
                 Cell(f"{mean:.4f}", "quiet"),
                 Cell(f"{losses.mean() - mean:+.4f}"),
                 Cell(f"{np.median(losses):.4f}"),
@@ -346,7 +264,7 @@ def _experiment_2(
             ]
         )
     note = (
-        f"From one initialisation for all tasks: mean {_with_error(everything.mean(axis=1))}, "
+        f"From one initialisation for all tasks: mean {with_error(everything.mean(axis=1))}, "
         f"median {np.median(everything):.4f}."
     )
     table = Table(
@@ -368,120 +286,12 @@ def _experiment_2(
         words=3,
         notes=[note],
     )
-    figure = _draw_clusters(groups)
+    figure = draw_clusters(groups)
     figure.set_size_inches(11, 3.6)
     caption = "Few-shot losses with two clusters; a dot is a seed, a line the mean."
     return Section(
         "Experiment 2: two clusters", [table], [picture("two-clusters", figure, caption)]
     )
-
-
-def _appendix(trained: Base, angles: int) -> Section:
-    start, end = trained.norms.T
-    table = Table(
-        "Norms",
-        "Lengths of parameter vectors: mean ± standard deviation over seeds (and tasks).",
-        ["", "measured", "published"],
-        [
-            [Cell("‖θ‖ before meta-training"), Cell(_spread(start)), Cell("–", "quiet")],
-            [Cell("‖θ‖"), Cell(_spread(end)), Cell(f"≈ {published.NORMS[0]}", "quiet")],
-            [
-                Cell("‖θᵢ − θ‖"),
-                Cell(_spread(trained.moved)),
-                Cell(f"≈ {published.NORMS[1]}", "quiet"),
-            ],
-        ],
-    )
-    return Section(
-        "Appendix: angles and norms",
-        [table],
-        [
-            picture(
-                "angles",
-                _draw_angles(angles, trained.params.shape[1]),
-                "Angles of random vectors (bars) and their density ∝ sin^{d−2} (line): in the "
-                "parameters' dimension all are at 90°, so distances between tasks that are not "
-                "mean something.",
-            ),
-            picture(
-                "norms",
-                _draw_norms(end, trained.moved),
-                "Lengths of the meta-parameters and of what fine-tuning adds, over seeds.",
-            ),
-        ],
-    )
-
-
-def _spread(values: np.ndarray) -> str:
-    return f"{values.mean():.3f} ± {values.std():.3f}"
-
-
-def random_angles(dimension: int, number: int, seed: int = 0) -> np.ndarray:
-    """Angles between random directions, in degrees.
-
-    The cosine of two has the law of 2 Beta((d−1)/2, (d−1)/2) − 1, whatever the dimension d.
-
-    Args:
-        dimension: d, at least 2.
-        number: How many angles.
-        seed: Of NumPy's generator.
-
-    Returns:
-        The angles, ``[number]``.
-    """
-    half = (dimension - 1) / 2
-    cosines = 2 * np.random.default_rng(seed).beta(half, half, number) - 1
-    return np.degrees(np.arccos(cosines))
-
-
-def angle_density(degrees: np.ndarray, dimension: int) -> np.ndarray:
-    """The density of the angle of random directions, Γ(d/2)/(√π Γ((d−1)/2)) sin^{d−2}, per degree.
-
-    Args:
-        degrees: Where, in degrees.
-        dimension: d, at least 2.
-
-    Returns:
-        The density there.
-    """
-    from scipy.special import gammaln
-
-    log_scale = gammaln(dimension / 2) - gammaln((dimension - 1) / 2) - np.log(np.pi) / 2
-    sine = np.log(np.maximum(np.sin(np.radians(degrees)), 1e-300))
-    return np.exp(log_scale + (dimension - 2) * sine) * np.pi / 180
-
-
-def _draw_angles(number: int, parameters: int) -> "Figure":
-    from matplotlib.figure import Figure
-
-    dimensions = (3, 10, 100, parameters)
-    figure = Figure(figsize=(11, 2.6), layout="constrained")
-    for axes, dimension in zip(figure.subplots(1, len(dimensions)), dimensions, strict=True):
-        found = random_angles(dimension, number)
-        axes.hist(found, bins=30, density=True, color="#cbd5e1")
-        around = np.linspace(found.min(), found.max(), 300)
-        axes.plot(around, angle_density(around, dimension), color="#2563eb")
-        axes.set_title(f"d = {dimension:,}", fontsize=9)
-        axes.set_xlabel("angle in degrees")
-        axes.set_yticks([])
-        axes.spines[["top", "right", "left"]].set_visible(False)
-    return figure
-
-
-def _draw_norms(norms: np.ndarray, moved: np.ndarray) -> "Figure":
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 2.6), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1, 3))
-    left.plot(np.zeros_like(norms), norms, ".", color="#2563eb")
-    left.set_xticks([0], ["‖θ‖"])
-    for task, values in enumerate(moved.T):
-        right.plot(np.full_like(values, task), values, ".", color="#2563eb")
-    right.set_xticks(range(len(NAMES)), NAMES)
-    right.set_title("‖θᵢ − θ‖", fontsize=9)
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure
 
 
 def _conclusions(
@@ -510,11 +320,11 @@ def _conclusions(
             weighted > plain,
         )
     )
-    everything = _per_seed(own, published.ALL, num_seeds)
+    everything = per_seed(own, published.ALL, num_seeds)
     better = [row[-1] > 0 for row in published.BETTER]
     for members in itertools.compress(CLUSTERS, better):
-        p = smaller(_per_seed(own, members, num_seeds), everything)
-        same = _paired(_per_seed(own, members, num_seeds), _on_same_tasks(own, members, num_seeds))
+        p = smaller(per_seed(own, members, num_seeds), everything)
+        same = paired(per_seed(own, members, num_seeds), on_same_tasks(own, members, num_seeds))
         text = f"rank-sum p = {number(p)}, same tasks p = {number(same)}"
         claims.append((f"{name_of(members)}: own MAML beats all", text, p < 0.05))
     for name, feature, reduce in (
