@@ -105,9 +105,9 @@ def before_background(networks: Networks) -> Networks:
     """Networks for which what does not move is taken away, and drawn again.
 
     The encoder sees pictures less a background, and the background's logits are added to the
-    decoder's. Both begin as the mean of the first pictures, and learn. Where much of a picture
-    stands still, the rest then need not be told from it: a spatial softmax finds the brightest
-    thing, whether it moves or not.
+    decoder's. Both begin as the mean of the first pictures, and learn; what the decoder itself
+    draws comes on top, and is dark at first. Where much of a picture stands still, the rest then
+    need not be told from it: a spatial softmax finds the brightest thing, whether it moves or not.
 
     Args:
         networks: Encoder and decoder.

@@ -87,7 +87,7 @@ def between(best: float | None) -> Callable[[Control], Mapping[str, float]]:
 
 
 def problem_of(
-    make: Callable[[Control, Any], Algorithm],
+    make: Callable[..., Algorithm],
     build: Callable[[], Control],
     draw: Callable[["Episode"], Any],
     *,
@@ -97,23 +97,23 @@ def problem_of(
     """A problem whose score is the return of the most probable actions, with random ones beside it.
 
     Args:
-        make: The algorithm.
+        make: The algorithm, which is given what ``how`` has as ``callables``.
         build: Makes the environment.
         draw: ``draw_lines`` or ``draw_frames``; of an episode of the most probable actions.
         best: The best return, or None.
-        how: The other arguments of ``registry.Problem``.
+        how: The other arguments of ``registry.Problem``; another ``score``, for example.
 
     Returns:
         The problem.
     """
 
     def drawn(problem: Control, config: Any, state: Any) -> Any:
-        act = make(problem, config).act
+        act = make(problem, config, **how.get("callables", {})).act
         assert act is not None
         return draw(play(problem, act, state))
 
-    how = {"baselines": between(best), **how}
-    return Problem(build=build, score="episode_return", higher_is_better=True, draw=drawn, **how)
+    fields = {"baselines": between(best), "score": "episode_return", **how}
+    return Problem(build=build, higher_is_better=True, draw=drawn, **fields)
 
 
 class Episode(NamedTuple):

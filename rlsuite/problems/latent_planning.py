@@ -1,16 +1,20 @@
 """Problems for planning in a latent model: lamps, of which all is known, and a pendulum."""
 
 import functools
-from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
 
 from rlsuite.algorithms import latent_models
 from rlsuite.algorithms.latent_models import Config, LatentModel, PlanningConfig, Recorded
 from rlsuite.envs.control import Control
 from rlsuite.envs.lamps import lamps
 from rlsuite.envs.pixels import pixel_pendulum
-from rlsuite.problems.episodes import between, draw_frames, play
+from rlsuite.ops import lqr
+from rlsuite.problems.episodes import draw_frames, problem_of, random_return
 from rlsuite.problems.solar import LIGHTS, lamp_returns
-from rlsuite.registry import Entry, Problem
+from rlsuite.registry import Entry
 
 _LAMPS = PlanningConfig(
     length=8,
@@ -60,31 +64,65 @@ def lit(problem: Recorded, config: Config) -> LatentModel:
 
     Returns:
         The model.
+
+    Raises:
+        ValueError: If its states are not of two numbers.
     """
+    if config.size != 2:
+        raise ValueError(f"config field 'size' is {config.size}; allowed with this problem: 2")
     steps, actions = problem.training.actions.shape[1:]
     transition = latent_models.transition_of(config, actions, steps)
     emission = latent_models.bernoulli()
     return LatentModel(LIGHTS.encoder, LIGHTS.decoder, emission, transition, config.size)
 
 
-def _draw(problem: Control, config: PlanningConfig, state: Any, **how: Any) -> Any:
-    """An episode of plans as pictures."""
-    act = latent_models.make_planner(problem, config, **how).act
-    assert act is not None
-    return draw_frames(play(problem, act, state))
+def balance_returns(problem: Control) -> dict[str, float]:
+    """What random actions earn in a world that is to stay where it is, none, and LQR.
+
+    Args:
+        problem: Seen as pictures, whose episodes begin at rest in the goal.
+
+    Returns:
+        Returns by name; "lqr" is that of the true state around the goal, over 200 episodes.
+    """
+    environment, params = problem.environment, problem.params
+    steps, m = int(params.max_steps_in_episode), environment.action_size
+
+    @jax.jit
+    def earned(key: PRNGKeyArray) -> tuple[Array, Array]:
+        start, goal = environment.first(key, params)
+        there = environment.wanted(goal, params)
+        known = environment.linear_quadratic(there, jnp.zeros(m), goal, params)
+        each = jax.tree.map(lambda x: jnp.broadcast_to(x, (steps, *x.shape)), known)
+        dynamics = lqr.Dynamics(each.A, each.B, each.offset, each.W)
+        cost = lqr.Quadratic(each.C, each.c, each.constant)
+        n = there.size
+        none = lqr.Quadratic(jnp.zeros((n, n)), jnp.zeros(n), jnp.zeros(()))
+        policy = lqr.solve(lqr.Problem(dynamics, cost, none)).policy
+
+        def walk(gain: Array, offset: Array, key: PRNGKeyArray) -> Array:
+            def step(x: Array, given: tuple[Array, Array, PRNGKeyArray]) -> tuple[Array, Array]:
+                action = jnp.clip(given[0] @ x + given[1], -1, 1)
+                noise = params.noise * jax.random.normal(given[2], x.shape)
+                paid = environment.cost(x, action, goal, params)
+                return environment.advance(x, action, params) + noise, paid
+
+            keys = jax.random.split(key, steps)
+            return -jnp.sum(jax.lax.scan(step, start, (gain, offset, keys))[1])
+
+        keys = jax.random.split(key, 200)
+        found = jax.vmap(lambda key: walk(policy.gain, policy.offset, key))(keys)
+        still = jax.tree.map(jnp.zeros_like, policy)
+        idle = jax.vmap(lambda key: walk(still.gain, still.offset, key))(keys)
+        return jnp.mean(found), jnp.mean(idle)
+
+    best, idle = earned(jax.random.key(0))
+    return {"random": random_return(problem), "idle": float(idle), "lqr": float(best)}
 
 
-def _problem(build: Any, config: PlanningConfig, num_steps: int, **how: Any) -> Problem:
-    return Problem(
-        build=build,
-        draw=functools.partial(_draw, **how.get("callables", {})),
-        num_steps=num_steps,
-        config=config,
-        score="score",
-        higher_is_better=True,
-        **how,
-    )
-
+_problem = functools.partial(
+    problem_of, latent_models.make_planner, draw=draw_frames, score="score"
+)
 
 ENTRY = Entry(
     name="latent_planner",
@@ -93,8 +131,8 @@ ENTRY = Entry(
     problems={
         "lamps": _problem(
             lamps,
-            _LAMPS,
-            3,
+            config=_LAMPS,
+            num_steps=3,
             summary="two lamps that are to shine equally, seen as a picture of 8×8 pixels",
             baselines=lamp_returns,
             callables={"model": lit},
@@ -102,10 +140,10 @@ ENTRY = Entry(
         ),
         "pixel-balance": _problem(
             functools.partial(pixel_pendulum, "balance", side=24, noise=0.01),
-            _BALANCE,
-            5,
+            config=_BALANCE,
+            num_steps=5,
             summary="a pendulum that is kept upright, in two pictures of 24×24 pixels",
-            baselines=between(None),
+            baselines=balance_returns,
         ),
     },
     probe="lamps",

@@ -15,8 +15,8 @@ from rlsuite.envs.pixels import pixel_navigation, pixel_planar
 from rlsuite.envs.pixels.planar import GOALS, straight_line
 from rlsuite.nets.network import from_linen
 from rlsuite.ops import lqr
-from rlsuite.problems.episodes import draw_frames, play, random_return
-from rlsuite.registry import Entry, Problem
+from rlsuite.problems.episodes import draw_frames, problem_of, random_return
+from rlsuite.registry import Entry
 
 
 def _halves(key: Any, shape: tuple[int, int], dtype: Any = float) -> Array:  # noqa: ARG001
@@ -166,24 +166,7 @@ def lamp_returns(problem: Control) -> dict[str, float]:
     return {"random": random_return(problem), "optimal": best_return(problem)}
 
 
-def _draw(problem: Control, config: solar.Config, state: Any, **how: Any) -> Any:
-    """An episode of the mean actions as pictures."""
-    act = solar.make(problem, config, **how).act
-    assert act is not None
-    return draw_frames(play(problem, act, state))
-
-
-def _problem(build: Any, config: solar.Config, num_steps: int, **how: Any) -> Problem:
-    return Problem(
-        build=build,
-        draw=functools.partial(_draw, **how.get("callables", {})),
-        num_steps=num_steps,
-        config=config,
-        score="score",
-        higher_is_better=True,
-        **how,
-    )
-
+_problem = functools.partial(problem_of, solar.make, draw=draw_frames, score="score")
 
 ENTRY = Entry(
     name="solar",
@@ -192,8 +175,8 @@ ENTRY = Entry(
     problems={
         "lamps": _problem(
             lamps,
-            _LAMPS,
-            4,
+            config=_LAMPS,
+            num_steps=4,
             summary="two lamps that are to shine equally, seen as a picture of 8×8 pixels",
             baselines=lamp_returns,
             callables={"networks": LIGHTS},
@@ -201,22 +184,22 @@ ENTRY = Entry(
         ),
         "pixel-navigation-1": _problem(
             functools.partial(pixel_navigation, 1),
-            _POINT,
-            10,
+            config=_POINT,
+            num_steps=10,
             summary="a point that is moved to a goal, in a picture of 32×32 pixels",
             baselines=navigation_returns,
         ),
         "pixel-navigation-2": _problem(
             functools.partial(pixel_navigation, 2),
-            _PUSHED,
-            10,
+            config=_PUSHED,
+            num_steps=10,
             summary="a point that is pushed to a goal, in a picture of 32×32 pixels",
             baselines=navigation_returns,
         ),
         "pixel-planar": _problem(
             functools.partial(pixel_planar, goal=GOALS[0]),
-            _PLANAR,
-            8,
+            config=_PLANAR,
+            num_steps=8,
             summary="a robot among six obstacles, in a picture of 40×40 pixels",
             baselines=planar_returns,
         ),

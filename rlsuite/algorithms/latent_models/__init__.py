@@ -35,7 +35,7 @@ from rlsuite.algorithms.latent_models.algorithm import (
     make,
     transition_of,
 )
-from rlsuite.algorithms.latent_models.config import Config, Kind
+from rlsuite.algorithms.latent_models.config import Config, Kind, Sight
 from rlsuite.algorithms.latent_models.control import (
     Planner,
     Thought,
@@ -156,6 +156,7 @@ __all__ = [
     "RecurrentParams",
     "Rounds",
     "RoundsConfig",
+    "Sight",
     "State",
     "Step",
     "Steps",

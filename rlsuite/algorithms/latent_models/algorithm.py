@@ -101,14 +101,18 @@ def default_model(problem: Recorded, config: Config) -> LatentModel:
         Of pictures, an encoder that looks for places and a perceptron that decodes to logits, or
         what ``config.sight`` says; of vectors, two perceptrons and normal noise of deviation 1. The
         transition is the config's.
+
+    Raises:
+        ValueError: If ``config.sight`` is for pictures, and there are none.
     """
     steps, actions = problem.training.actions.shape[1:]
     shape = problem.training.images.shape[2:]
     transition = transition_of(config, actions, steps)
     if len(shape) == 3 and config.sight != "plain":
         sight = of_pictures(shape, config.size, background=config.sight == "moving")
-        known = sight.encoder, sight.decoder, bernoulli(), transition, config.size
-        return LatentModel(*known, sight.prepare)
+        return LatentModel(
+            sight.encoder, sight.decoder, bernoulli(), transition, config.size, sight.prepare
+        )
     if len(shape) == 3:
         # Not sure at first: nothing has prepared its means here.
         encoder = from_linen(PlacesEncoder(config.size, sure=0.0))
@@ -117,6 +121,11 @@ def default_model(problem: Recorded, config: Config) -> LatentModel:
             flat.init, lambda params, s: flat.apply(params, s).reshape(*s.shape[:-1], *shape)
         )
         return LatentModel(encoder, decoder, bernoulli(), transition, config.size)
+    if config.sight != "plain":
+        raise ValueError(
+            f"config field 'sight' is {config.sight!r}; allowed with observations that are "
+            f"vectors: 'plain'"
+        )
     both = mlp((64,), 2 * config.size)
     encoder = Network(both.init, lambda params, x: jnp.split(both.apply(params, x), 2, axis=-1))
     return LatentModel(encoder, mlp((64,), shape[0]), normal(), transition, config.size)

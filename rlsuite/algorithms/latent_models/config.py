@@ -9,7 +9,7 @@ Kind = Literal["mniw", "mniw-steps", "linear", "e2c", "dvbf", "full", "rssm"]
 """The transitions that have a name."""
 
 Sight = Literal["plain", "whitened", "moving"]
-"""How pictures are seen at first."""
+"""The ways of seeing pictures that have a name."""
 
 
 @config
@@ -24,9 +24,9 @@ class Config:
             those without matrices of a state alone not the last.
         how: How states are inferred in training and by the bounds: "smoothed" where the transition
             is linear, or "steps".
-        sight: How pictures are seen: "plain", by an encoder and a decoder that know nothing at
-            first; "whitened", by SOLAR's, whose states are at first the principal components of
-            where things are; "moving", by these after what stands still is taken out.
+        sight: How the default model sees pictures. "plain": networks that know nothing at first.
+            "whitened": SOLAR's, whose states begin as the principal components of where things
+            are. "moving": the same, after what stands still is taken out. Vectors: "plain" alone.
         size: n, how many numbers a state has.
         hidden_sizes: Of the transition's perceptron.
         bases: How many matrices "dvbf" mixes.

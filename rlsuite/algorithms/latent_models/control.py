@@ -6,12 +6,12 @@ model expects the least cost,
     Σ_{h < H} ℓ(s_{t+h}, a_{t+h}),    s_{t+h+1} = E[s' | s_{t+h}, a_{t+h}],
 
 from the belief's mean s_t, beginning with the last plan, one step later; and its first action is
-taken. Of a linear model the expected cost of a plan differs from this by a number that does not
-depend on the plan.
+taken, with noise where episodes are collected to learn from. Of a linear model the expected cost of
+a plan differs from this by a number that does not depend on the plan.
 
 Reference:
     Hafner et al.: Learning latent dynamics for planning from pixels. ICML 2019, arXiv:1811.04551,
-    algorithm 1 (whose plans are rewarded by sampled states, and whose actions get noise).
+    algorithm 1 (whose plans are rewarded by sampled states).
 """
 
 from collections.abc import Callable
@@ -149,7 +149,8 @@ def respond(
         planner: How plans are found.
         thought: What is remembered.
         observation: o_t.
-        deviation: Of what is added to the action, which the belief then knows of.
+        deviation: The standard deviation of normal noise that is added to the action before it is
+            clipped; the belief goes on by the sum.
 
     Returns:
         (the action, within [−1, 1], what is remembered then).

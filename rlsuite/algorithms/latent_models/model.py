@@ -105,7 +105,7 @@ class LatentParams(NamedTuple):
 
 
 def init_params(key: PRNGKeyArray, model: LatentModel, shown: PictureEpisodes) -> LatentParams:
-    """Parameters of a model that knows nothing but how large costs are.
+    """First parameters: random ones, or what ``model.prepare`` makes of them, and costs' size.
 
     Args:
         key: Key.

@@ -26,6 +26,7 @@ from rlsuite.studies.meta_irl.outcomes import (
     losses_of,
     name_of,
     title_of,
+    with_error,
 )
 from rlsuite.studies.meta_irl.reproduction import meta_train
 from rlsuite.studies.meta_irl.training import (
@@ -122,7 +123,7 @@ def _numbers(stages: Stages, setup: Setup, trained: Base) -> Section:
     for i, size in enumerate(sizes):
         score = silhouettes[:, i - 1].mean() if 1 <= i <= silhouettes.shape[1] else None
         picked = float(np.mean([n == size for n, _ in chosen]))
-        rows.append([str(size), _with_error(losses[:, i]), score, picked])
+        rows.append([str(size), with_error(losses[:, i]), score, picked])
     losses_table = table(
         "Number of clusters",
         "Few-shot loss of all seven tasks with so many clusters (mean ± standard error over "
@@ -158,10 +159,6 @@ def curve_fits(x: np.ndarray, y: np.ndarray) -> Mapping[str, float]:
     """
     functions = {"√x": np.sqrt(x), "x": x, "log x": np.log(x), "1/x": 1 / x}
     return {name: float(np.corrcoef(f, y)[0, 1] ** 2) for name, f in functions.items()}
-
-
-def _with_error(values: np.ndarray) -> str:
-    return f"{values.mean():.4f} ± {values.std(ddof=1) / len(values) ** 0.5:.4f}"
 
 
 def _draw_numbers(sizes: np.ndarray, losses: np.ndarray, silhouettes: np.ndarray) -> "Figure":

@@ -1,4 +1,7 @@
-"""What the experiments' outcomes are called, compared and drawn by."""
+"""Names, tests and the figure of the experiments' outcomes.
+
+Distances are ``[condition, seed, pair of tasks]``; losses by (seed, cluster) are ``[task]``.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -15,11 +18,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAMES = tuple(LAYOUTS)
+"""Of the tasks, in their order."""
+
 SUBTREES = (published.SHORT_WALLS, published.HOOKS)
+"""The sets of tasks that the talk looks for in dendrograms."""
+
 TITLES = ("dθ", "L/‖dθ‖·dθ", "dr", "L/‖dr‖·dr", "θᵢ", "θᵢ − θ")
 """The features as the talk writes them, in the order of ``task_clustering.FEATURES``."""
 
 CLUSTERS = tuple(published.CLUSTERS)
+"""The sets of tasks of the additional experiment; the last one is all."""
+
 _LEVELS = (0.05, 0.01, 0.001)
 
 
@@ -74,12 +83,30 @@ def stars(p: float) -> int:
 
 
 def per_seed(own: Mapping[Pair, np.ndarray], members: Subtree, num_seeds: int) -> np.ndarray:
-    """A cluster's few-shot loss, the mean over its tasks, ``[seed]``."""
+    """A cluster's few-shot loss, the mean over its tasks.
+
+    Args:
+        own: Losses from each cluster's own meta-parameters.
+        members: The cluster.
+        num_seeds: How many seeds.
+
+    Returns:
+        ``[seed]``.
+    """
     return np.asarray([own[seed, members].mean() for seed in range(num_seeds)])
 
 
 def on_same_tasks(own: Mapping[Pair, np.ndarray], members: Subtree, num_seeds: int) -> np.ndarray:
-    """The few-shot loss of the same tasks from the meta-parameters of all tasks, ``[seed]``."""
+    """The few-shot loss of the same tasks from the meta-parameters of all tasks.
+
+    Args:
+        own: Losses, those from all tasks' meta-parameters among them.
+        members: The cluster.
+        num_seeds: How many seeds.
+
+    Returns:
+        ``[seed]``.
+    """
     chosen = sorted(members)
     return np.asarray([own[seed, published.ALL][chosen].mean() for seed in range(num_seeds)])
 
@@ -90,14 +117,14 @@ def with_error(values: np.ndarray) -> str:
 
 
 def paired(x: np.ndarray, y: np.ndarray) -> float:
-    """The p-value of the one-sided signed-rank test that x is below y."""
+    """The p-value of the one-sided signed-rank test that x is below y, seed by seed."""
     from scipy.stats import wilcoxon
 
     return float(wilcoxon(x, y, alternative="less").pvalue)
 
 
 def draw_clusters(values: Mapping[str, np.ndarray]) -> "Figure":
-    """Losses by name: a dot is a seed, a line the mean."""
+    """Losses ``[seed]`` by name: a dot is a seed, a line the mean."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 3.4), layout="constrained")
