@@ -11,7 +11,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from rlsuite.algorithms import solar
 from rlsuite.envs.control import Control
 from rlsuite.envs.lamps import best_return, lamps
-from rlsuite.envs.pixels import pixel_navigation, pixel_planar
+from rlsuite.envs.pixels import pixel_arm_stacking, pixel_navigation, pixel_planar
+from rlsuite.envs.pixels.arm_stacking import STARTS
 from rlsuite.envs.pixels.planar import GOALS, straight_line
 from rlsuite.nets.network import from_linen
 from rlsuite.ops import lqr
@@ -95,6 +96,16 @@ _PLANAR = solar.Config(
     cost_strength=4.0,
     bound=50.0,  # Actions are at their limits half of the way, and would use up a small one.
     adjust=False,
+)
+
+
+_STACKING = solar.Config(
+    size=4,
+    velocities=True,
+    background=True,
+    first_rollouts=80,
+    first_updates=2500,
+    updates=80,
 )
 
 
@@ -203,6 +214,17 @@ ENTRY = Entry(
             summary="a robot among six obstacles, in a picture of 40×40 pixels",
             baselines=planar_returns,
         ),
+        **{
+            f"pixel-stacking-{start}": _problem(
+                functools.partial(pixel_arm_stacking, start, side=32),
+                config=_STACKING,
+                num_steps=6,
+                summary=f"an arm puts a block onto another one, from {where}, in 32×32 pixels",
+            )
+            for start, where in zip(
+                STARTS, ("above it", "far to the left", "beside it"), strict=True
+            )
+        },
     },
     probe="lamps",
     summary="Local linear-Gaussian models of what pictures show, and LQR within a bound.",
