@@ -12,7 +12,6 @@ from rlsuite.algorithms import solar
 from rlsuite.envs.control import Control
 from rlsuite.envs.lamps import best_return, lamps
 from rlsuite.envs.pixels import pixel_arm_stacking, pixel_navigation, pixel_planar
-from rlsuite.envs.pixels.arm_stacking import STARTS
 from rlsuite.envs.pixels.planar import GOALS, straight_line
 from rlsuite.nets.network import from_linen
 from rlsuite.ops import lqr
@@ -98,6 +97,8 @@ _PLANAR = solar.Config(
     adjust=False,
 )
 
+
+_STARTS = {"above": "above it", "far": "far to the left", "beside": "beside it"}
 
 _STACKING = solar.Config(
     size=4,
@@ -221,9 +222,7 @@ ENTRY = Entry(
                 num_steps=6,
                 summary=f"an arm puts a block onto another one, from {where}, in 32×32 pixels",
             )
-            for start, where in zip(
-                STARTS, ("above it", "far to the left", "beside it"), strict=True
-            )
+            for start, where in _STARTS.items()
         },
     },
     probe="lamps",
