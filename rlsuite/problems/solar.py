@@ -107,6 +107,7 @@ _STACKING = solar.Config(
     first_rollouts=80,
     first_updates=2500,
     updates=80,
+    temperature=1e-2,  # Where blocks touch, only actions that differ tell what they do.
 )
 
 
