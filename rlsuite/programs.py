@@ -26,6 +26,8 @@ _MODES = (
     "jax_debug_nans",
 )
 
+_MAPPINGS = pathlib.Path("/proc/self/maps")
+
 compiler_options: dict[str, Any] = {}
 """What XLA is told of each program of a run, beside what ``XLA_FLAGS`` says of all programs."""
 
@@ -159,6 +161,23 @@ def _modes() -> tuple[Any, ...]:
     return (*modes, *sorted(compiler_options.items()))
 
 
+def make_room(most: int = 40_000) -> None:
+    """Let go of the programs that are kept, JAX's own too, if they take too many mappings.
+
+    On CPUs a program takes from a few mappings of memory to some thousands. Linux allows a process
+    65,530; beyond that XLA crashes while it compiles. Programs that are running are not touched,
+    and what is needed again is compiled again. Elsewhere than on Linux nothing happens.
+
+    Args:
+        most: So many mappings may stay.
+    """
+    if not _MAPPINGS.exists() or _MAPPINGS.read_bytes().count(b"\n") <= most:
+        return
+    _compile.cache_clear()
+    _begin.cache_clear()
+    jax.clear_caches()
+
+
 @functools.lru_cache(maxsize=64)
 def _compile(
     part: Callable[..., Any],
@@ -170,6 +189,7 @@ def _compile(
     shapes: tuple[jax.ShapeDtypeStruct, ...],
     modes: tuple[Any, ...],
 ) -> Callable[..., Any]:
+    make_room()
     if part is _init:
         traced = _begin(make, structure, placement, tree, shapes, modes).traced
     else:

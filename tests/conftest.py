@@ -2,14 +2,10 @@
 
 import gc
 import os
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
-
-MAPPINGS = Path("/proc/self/maps")
-MOST_MAPPINGS = 20_000
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,14 +36,11 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def _forget_programs():
-    """Drop compiled programs after a file if there are many.
-
-    Each takes some six mappings of memory, of which Linux allows a process 65,530; beyond that XLA
-    crashes while it compiles.
-    """
+    """Drop compiled programs after a file if there are many."""
     yield
-    if MAPPINGS.exists() and MAPPINGS.read_bytes().count(b"\n") > MOST_MAPPINGS:
-        jax.clear_caches()
+    from rlsuite.programs import make_room
+
+    make_room(20_000)
 
 
 @pytest.fixture

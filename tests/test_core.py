@@ -32,6 +32,19 @@ def test_reaches_the_target():
     assert result.evaluations["error"][0] < 0.05
 
 
+def test_programs_that_take_too_many_mappings_are_let_go():
+    """XLA crashes where a process has as many as Linux allows."""
+    first, maps = train(20), pathlib.Path("/proc/self/maps")
+    kept = programs._compile.cache_info().currsize
+    programs.make_room()  # Far from the limit, nothing goes.
+    assert programs._compile.cache_info().currsize == kept > 0
+    before = maps.read_bytes().count(b"\n")
+    programs.make_room(0)
+    assert programs._compile.cache_info().currsize == 0
+    assert maps.read_bytes().count(b"\n") < before
+    np.testing.assert_array_equal(train(20).state.params, first.state.params)
+
+
 def test_steps_draw_the_documented_keys():
     _, step_key, _ = jax.random.split(KEY, 3)
     noise = [
