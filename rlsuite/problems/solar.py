@@ -220,7 +220,7 @@ ENTRY = Entry(
             f"pixel-stacking-{start}": _problem(
                 functools.partial(pixel_arm_stacking, start, side=32),
                 config=_STACKING,
-                num_steps=6,
+                num_steps=8,
                 summary=f"an arm puts a block onto another one, from {where}, in 32×32 pixels",
             )
             for start, where in _STARTS.items()

@@ -65,7 +65,7 @@ METHODS = {
     "principal components (LQR-FLM)": PURPLE,
     "SOLAR, model of the first episodes": "#60a5fa",
     "planning in the model": GREEN,
-    "actor-critic in the model (SLAC)": "#0d9488",
+    "actor-critic in the model (SLAC)": "#db2777",
     "PPO": GREY,
 }
 """All methods, and how each is drawn."""
