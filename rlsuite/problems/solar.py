@@ -217,7 +217,7 @@ ENTRY = Entry(
             baselines=planar_returns,
         ),
         **{
-            f"pixel-stacking-{start}": _problem(
+            f"pixel-stack-{start}": _problem(
                 functools.partial(pixel_arm_stacking, start, side=32),
                 config=_STACKING,
                 num_steps=8,

@@ -27,6 +27,8 @@ class RoundsConfig:
         first_rollouts: Episodes of random actions before anything is learned.
         rollouts: Episodes in each step of the algorithm.
         capacity: How many episodes are kept; the oldest go.
+        as_bytes: Whether their pictures are kept as bytes; as numbers, they take four times the
+            memory, and a plan's smallest changes are seen.
         first_updates: Updates of the model in the first step.
         updates: Updates in each later step; 0: it is not trained again.
         exploration: The deviation of random actions, and of what is added to planned ones.
@@ -37,6 +39,7 @@ class RoundsConfig:
     first_rollouts: int = setting(default=100, at_least=1)
     rollouts: int = setting(default=10, at_least=1)
     capacity: int = setting(default=200, at_least=1)
+    as_bytes: bool = True
     first_updates: int = setting(default=2000, at_least=1)
     updates: int = setting(default=200, at_least=0)
     exploration: float = setting(default=0.3, above=0)
@@ -90,7 +93,7 @@ def rounds_of(
     if problem.actions.is_discrete:
         raise ValueError("problem has actions that are categories; allowed: numbers")
     size = problem.actions.size
-    as_bytes = len(problem.spec.timestep.observation.shape) == 3
+    as_bytes = config.as_bytes and len(problem.spec.timestep.observation.shape) == 3
 
     def walk(key: PRNGKeyArray, act: Act, carry: Any, count: int) -> PictureEpisodes:
         return collect(problem, act, carry, key, count, config.length, as_bytes=as_bytes)[0]
