@@ -1,44 +1,16 @@
-"""Problems for planning in a latent model: lamps, of which all is known, and a pendulum."""
-
-import functools
+"""A world for planning in a latent model: a pendulum that is kept upright, seen in pictures."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from rlsuite.algorithms import latent_models
-from rlsuite.algorithms.latent_models import Config, LatentModel, PlanningConfig, Recorded
+from rlsuite.algorithms.latent_models import Config, PlanningConfig
 from rlsuite.envs.control import Control
-from rlsuite.envs.lamps import lamps
 from rlsuite.envs.pixels import pixel_pendulum
 from rlsuite.ops import lqr
-from rlsuite.problems.episodes import draw_frames, problem_of, random_return
-from rlsuite.problems.solar import LIGHTS, lamp_returns
-from rlsuite.registry import Entry
+from rlsuite.problems.episodes import random_return
 
-_LAMPS = PlanningConfig(
-    length=8,
-    first_rollouts=20,
-    rollouts=5,
-    capacity=40,
-    as_bytes=False,
-    first_updates=30,
-    updates=5,
-    exploration=0.5,
-    model=Config(
-        transition="mniw",
-        size=2,
-        learning_rate=1e-5,
-        natural_rate=0.2,
-        prior_noise=1e-2,
-        temper=1.0,
-        planner="gradients",
-        plan_length=8,
-        plan_iterations=10,
-    ),
-)
-
-_BALANCE = PlanningConfig(
+BALANCE = PlanningConfig(
     length=100,
     first_rollouts=60,
     rollouts=6,
@@ -55,27 +27,16 @@ _BALANCE = PlanningConfig(
         plan_elites=8,
     ),
 )
+"""How ``balance`` is planned in: five rounds."""
 
 
-def lit(problem: Recorded, config: Config) -> LatentModel:
-    """A model that sees how light the lamps are; how they move and what they cost is to be learned.
-
-    Args:
-        problem: Episodes of ``lamps``.
-        config: Of which the transition's part counts.
+def balance() -> Control:
+    """A pendulum that is kept upright, in two pictures of 24×24 pixels.
 
     Returns:
-        The model.
-
-    Raises:
-        ValueError: If its states are not of two numbers.
+        PC3's pendulum, nudged by N(0, .01²) in angle and velocity at each step.
     """
-    if config.size != 2:
-        raise ValueError(f"config field 'size' is {config.size}; allowed with this problem: 2")
-    steps, actions = problem.training.actions.shape[1:]
-    transition = latent_models.transition_of(config, actions, steps)
-    emission = latent_models.bernoulli()
-    return LatentModel(LIGHTS.encoder, LIGHTS.decoder, emission, transition, config.size)
+    return pixel_pendulum("balance", side=24, noise=0.01)
 
 
 def balance_returns(problem: Control) -> dict[str, float]:
@@ -120,35 +81,3 @@ def balance_returns(problem: Control) -> dict[str, float]:
 
     best, idle = earned(jax.random.key(0))
     return {"random": random_return(problem), "idle": float(idle), "lqr": float(best)}
-
-
-_problem = functools.partial(
-    problem_of, latent_models.make_planner, draw=draw_frames, score="score"
-)
-
-ENTRY = Entry(
-    name="latent_planner",
-    make=latent_models.make_planner,
-    config=PlanningConfig,
-    problems={
-        "lamps": _problem(
-            lamps,
-            config=_LAMPS,
-            num_steps=3,
-            summary="two lamps that are to shine equally, seen as a picture of 8×8 pixels",
-            baselines=lamp_returns,
-            callables={"model": lit},
-            quick=True,
-        ),
-        "pixel-balance": _problem(
-            functools.partial(pixel_pendulum, "balance", side=24, noise=0.01),
-            config=_BALANCE,
-            num_steps=5,
-            summary="a pendulum that is kept upright, in two pictures of 24×24 pixels",
-            baselines=balance_returns,
-        ),
-    },
-    probe="lamps",
-    summary="Plans in a latent model that is learned from what planning leads to.",
-    citation="Hafner et al. 2019; Watter et al. 2015.",
-)

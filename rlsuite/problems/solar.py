@@ -51,8 +51,7 @@ class _Lights(nn.Module):
         return logits.reshape(*states.shape[:-1], 8, 8, 1)
 
 
-LIGHTS = solar.Networks(from_linen(_Halves()), from_linen(_Lights()), "bernoulli")
-"""Networks that know how ``lamps`` are seen."""
+_KNOWN = solar.Networks(from_linen(_Halves()), from_linen(_Lights()), "bernoulli")
 
 _LAMPS = solar.Config(
     size=2,
@@ -192,7 +191,7 @@ ENTRY = Entry(
             num_steps=4,
             summary="two lamps that are to shine equally, seen as a picture of 8×8 pixels",
             baselines=lamp_returns,
-            callables={"networks": LIGHTS},
+            callables={"networks": _KNOWN},
             quick=True,
         ),
         "pixel-navigation-1": _problem(
