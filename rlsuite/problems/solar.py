@@ -96,7 +96,6 @@ _PLANAR = solar.Config(
     adjust=False,
 )
 
-
 _STARTS = {"above": "above it", "far": "far to the left", "beside": "beside it"}
 
 _STACKING = solar.Config(
