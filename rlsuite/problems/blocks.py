@@ -6,15 +6,15 @@ they see, and learn from demonstrations that show their own.
 
 import functools
 import itertools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rlsuite.algorithms.decision_diffuser import Request, Symmetry, always
+from rlsuite.algorithms.decision_diffuser import Request, Symmetry
 from rlsuite.data import offline
 from rlsuite.data.offline import Offline
 from rlsuite.registry import Problem
@@ -82,21 +82,64 @@ def symmetry() -> Symmetry:
     return Symmetry(np.asarray(states), np.asarray(signs), np.asarray(labels), np.asarray(first))
 
 
-def tower(guidance: float | Float[Array, ""]) -> Callable[[Any], Request]:
-    """A request for the tower: each block on the next, by conditions of their own.
+class Weights(NamedTuple):
+    """ω of the pairs of a tower that is built from the bottom up.
 
-    Args:
-        guidance: ω.
-
-    Returns:
-        For ``decision_diffuser.make``.
+    Attributes:
+        next: Of the lowest pair that does not stand yet.
+        standing: Of those below it.
+        later: Of those above it.
     """
 
-    def request(observation: Any) -> Request:
+    next: float | Float[Array, ""] = 1.0
+    standing: float | Float[Array, ""] = 0.7
+    later: float | Float[Array, ""] = 0.3
+
+
+WEIGHTS = Weights()
+"""Those that were tried out."""
+
+
+def pairs_of(blocks: Sequence[int]) -> Float[np.ndarray, "pair 12"]:
+    """Conditions of a tower: each block on the next one.
+
+    Args:
+        blocks: From the top one down.
+
+    Returns:
+        The pairs, the highest first.
+    """
+    from rlsuite.envs import block_stacking
+
+    return np.stack([block_stacking.pair(*two) for two in itertools.pairwise(blocks)])
+
+
+def bottom_up(
+    pairs: Float[Array | np.ndarray, "pair 12"], weights: Weights = WEIGHTS
+) -> Callable[[Any], Request]:
+    """A request for a tower whose lowest pair comes first.
+
+    All pairs are asked for at once, by conditions of their own, but the lowest one that is missing
+    most: who stacks the upper pair first cannot lift the lower one any more. No demonstration shows
+    that, so a plan cannot know.
+
+    Args:
+        pairs: One-hot, the highest first.
+        weights: ω of each, by what stands.
+
+    Returns:
+        For ``decision_diffuser.make``: from what is seen to the request.
+    """
+
+    def request(observation: Float[Array, " 16"]) -> Request:
         from rlsuite.envs import block_stacking
 
-        pairs = np.stack([block_stacking.pair(*two) for two in itertools.pairwise(TOWER)])
-        return always(pairs, guidance)(observation)
+        asked = jnp.asarray(pairs, float)
+        stands = jnp.any(block_stacking.holds(observation) & (asked > 0), axis=-1)[::-1]
+        height = jnp.sum(jnp.cumprod(stands))  # How many pairs stand on each other.
+        number = jnp.arange(len(asked))[::-1]
+        above = jnp.where(number == height, weights.next, weights.later)
+        return Request(asked, jnp.where(number < height, weights.standing, above))
 
     return request
 

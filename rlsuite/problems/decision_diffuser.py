@@ -173,7 +173,7 @@ ENTRY = Entry(
             num_steps=_STACKING_STEPS,
             config=_STACKING,
             callables={
-                "request": blocks.tower(0.8),
+                "request": blocks.bottom_up(blocks.pairs_of(blocks.TOWER)),
                 "optimizer": annealed(_STACKING_STEPS),
                 "symmetry": blocks.symmetry(),
             },

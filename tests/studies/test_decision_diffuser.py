@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from compiled import compiled
@@ -96,13 +97,39 @@ def test_a_sweep_in_one_program_is_each_pair_alone(monkeypatch):
 
 def test_requests_are_what_they_are_called():
     kinds = stacking.kinds()
-    assert [len(asked.wanted) for asked in kinds.values()] == [12, 24, 24, 24]
+    assert [len(asked.wanted) for asked in kinds.values()] == [12, 24, 24, 24, 24]
+    assert [name for name, asked in kinds.items() if asked.ordered] == [stacking.BOTTOM_UP]
     tower = kinds["a tower, never shown"]
     np.testing.assert_array_equal(tower.wanted[0], block_stacking.chain(0, 1, 2))
     np.testing.assert_array_equal(tower.conditions[0, 0], block_stacking.pair(0, 1))
     but = kinds["a pair, and not the one below"]
     np.testing.assert_array_equal(np.sign(but.weights), [1, -1])
     np.testing.assert_array_equal(but.unwanted[0], block_stacking.pair(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        # Of 2, 1 and 0, whose tower is wanted, and of 3.
+        pytest.param([(0, 0), (1, 0), (2, 0), (3, 0)], [0.3, 0.3, 1.0], id="nothing stands"),
+        pytest.param([(0, 0), (1, 0), (2, 0), (2, 1)], [0.3, 0.3, 1.0], id="another pair"),
+        pytest.param([(0, 0), (1, 0), (0, 1), (3, 0)], [0.3, 0.3, 1.0], id="two below each other"),
+        pytest.param([(1, 1), (1, 0), (2, 0), (3, 0)], [0.3, 0.3, 1.0], id="the upper one only"),
+        pytest.param([(0, 0), (1, 0), (3, 1), (3, 0)], [0.3, 1.0, 0.7], id="the lowest"),
+        pytest.param([(1, 0), (3, 2), (3, 1), (3, 0)], [1.0, 0.7, 0.7], id="two"),
+        pytest.param([(3, 3), (3, 2), (3, 1), (3, 0)], [0.7, 0.7, 0.7], id="all"),
+        pytest.param([(1, 1), (1, 0), (3, 1), (3, 0)], [0.3, 1.0, 0.7], id="lowest and highest"),
+    ],
+)
+def test_the_lowest_pair_that_does_not_stand_is_asked_for_most(places, expected):
+    """A tower of all four, 0 on 1 on 2 on 3; blocks are told by column and layer."""
+    positions = [(0.5 * column, 0.0, 0.1 + 0.2 * layer) for column, layer in places]
+    gripper = (-1.0, -1.0, 0.7, 1.0)
+    state = jnp.asarray([*gripper, *np.ravel(positions)], jnp.float32)
+    request = blocks.bottom_up(blocks.pairs_of((0, 1, 2, 3)))(state)
+    pairs = [block_stacking.pair(*two) for two in ((0, 1), (1, 2), (2, 3))]
+    np.testing.assert_array_equal(request.conditions, pairs)
+    np.testing.assert_allclose(request.weights, expected)
 
 
 @pytest.fixture

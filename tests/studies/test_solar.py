@@ -84,10 +84,13 @@ def test_states_are_compared_up_to_an_affine_map():
 
 def test_transitions_are_trained_tested_and_acted_in(tmp_path):
     """And read back: a study that goes on does not train again."""
-    sizes = transitions.Sizes(3, 3, 2, 1, ("linear",))
+    sizes = transitions.Sizes(3, 3, 2, 1, ("linear",), ("plain", "whitened"))
     made = transitions.section(sizes, Stages(tmp_path))
-    scores, _, calibration = made.tables
-    assert [row[0] for row in texts(scores)] == ["linear"]
+    scores, prepared, _, calibration = made.tables
+    assert [row[0] for row in texts(scores)] == [row[0] for row in texts(prepared)] == ["linear"]
+    # After three updates, only what was prepared knows anything of the pictures.
+    plain, known = (float(texts(x)[0][1].split()[0].replace(",", "")) for x in (scores, prepared))
+    assert known > plain
     assert np.isfinite(float(texts(calibration)[0][2]))
     again = transitions.section(sizes, Stages(tmp_path, resume=True))
     assert texts(again.tables[0]) == texts(scores)

@@ -20,7 +20,7 @@ from rlsuite.io.reports import Picture, Section, picture
 from rlsuite.io.stages import Stages
 from rlsuite.io.tables import table
 from rlsuite.problems import behaviour_cloning, cql
-from rlsuite.problems.blocks import symmetry
+from rlsuite.problems.blocks import bottom_up, symmetry
 from rlsuite.problems.decision_diffuser import ENTRY
 from rlsuite.registry import Entry, Problem
 from rlsuite.studies.decision_diffuser.trained import sized, trained
@@ -30,6 +30,8 @@ PROBLEM = ENTRY.problems["stacking"]
 
 # ω of a condition that is the only one, of each of two, and of what is not to be.
 _ALONE, _TOGETHER, _AGAINST = PROBLEM.config.planning.guidance, 0.8, -0.35
+
+BOTTOM_UP = "a tower, never shown, the lower pair first"
 
 POLICIES: dict[str, Entry] = {"BC": behaviour_cloning.ENTRY, "CQL": cql.ENTRY}
 """Who learns from the same demonstrations, being shown the labels of what is wanted."""
@@ -63,12 +65,15 @@ class Asked(NamedTuple):
         weights: ω of each: above 0 for what is to hold, below for what is not, 0 for nothing.
         wanted: The constraints that must hold in the end.
         unwanted: Those that must not.
+        ordered: Whether the weights are ``problems.blocks``' own instead, which depend on what
+            stands.
     """
 
     conditions: Float[np.ndarray, "request 2 12"]
     weights: Float[np.ndarray, " 2"]
     wanted: Float[np.ndarray, "request 12"]
     unwanted: Float[np.ndarray, "request 12"]
+    ordered: bool = False
 
     def some(self, count: int) -> "Asked":
         """Some of the requests, evenly spread over all.
@@ -80,13 +85,15 @@ class Asked(NamedTuple):
             These.
         """
         chosen = np.linspace(0, len(self.wanted) - 1, count).round().astype(int)
-        return Asked(
-            self.conditions[chosen], self.weights, self.wanted[chosen], self.unwanted[chosen]
+        return self._replace(
+            conditions=self.conditions[chosen],
+            wanted=self.wanted[chosen],
+            unwanted=self.unwanted[chosen],
         )
 
 
 def kinds() -> dict[str, Asked]:
-    """All requests: one pair; a tower of three; the tower as one condition; and a pair but not.
+    """All requests: one pair; a tower of three, in three ways; and a pair but not another one.
 
     Returns:
         Names to requests.
@@ -95,9 +102,11 @@ def kinds() -> dict[str, Asked]:
     towers = list(itertools.permutations(range(4), 3))
     two = np.stack([[block_stacking.pair(i, j), block_stacking.pair(j, k)] for i, j, k in towers])
     nothing, zero = np.zeros_like(pairs), np.zeros_like(two[:, 0])
+    together = Asked(two, np.array([_TOGETHER] * 2), two.sum(1), zero)
     return {
         "one pair": Asked(np.stack([pairs, nothing], 1), np.array([_ALONE, 0]), pairs, nothing),
-        "a tower, never shown": Asked(two, np.array([_TOGETHER] * 2), two.sum(1), zero),
+        "a tower, never shown": together,
+        BOTTOM_UP: together._replace(ordered=True),
         "a pair, and not the one below": Asked(
             two, np.array([_ALONE, _AGAINST]), two[:, 0], two[:, 1]
         ),
@@ -145,7 +154,10 @@ def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
             )
         ],
     )
-    caption = "A tower that no demonstration has, asked for by two conditions; the first seed."
+    caption = (
+        "A tower that no demonstration has, asked for by two conditions, the lower pair more "
+        "strongly until it stands; the first seed."
+    )
     return Section(
         "Blocks",
         [shown],
@@ -159,17 +171,20 @@ def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
 def _measured(problem: Problem, sizes: Sizes, seeds: int) -> Mapping[str, Any]:
     states = trained(problem, sizes.num_steps, seeds, "blocks")
     of_seed = functools.partial(_walked, problem, problem.build(), sizes)
-    walked = jax.jit(jax.vmap(of_seed, (0, None, None)))
+    walked = {
+        ordered: jax.jit(jax.vmap(functools.partial(of_seed, ordered), (0, None, None)))
+        for ordered in (False, True)
+    }
     done, broken, episodes = [], [], {}
     for name, asked in kinds().items():
-        conditions, weights, wanted, unwanted = map(jnp.asarray, asked.some(sizes.num_requests))
-        episodes[name] = walked(states, conditions, weights)
+        conditions, weights, wanted, unwanted = map(jnp.asarray, asked.some(sizes.num_requests)[:4])
+        episodes[name] = walked[asked.ordered](states, conditions, weights)
         last = episodes[name][..., -1, :]
         wanted, unwanted = wanted[:, None], unwanted[:, None]
         bad = jnp.any(block_stacking.holds(last) & (unwanted > 0), axis=-1)
         done.append(np.mean(block_stacking.obeyed(last, wanted, unwanted), axis=(1, 2)))
         broken.append(np.mean(bad, axis=(1, 2)))
-    episode = episodes["a tower, never shown"][0, 0, 0]
+    episode = episodes[BOTTOM_UP][0, 0, 0]
     return {"done": np.stack(done), "broken": np.stack(broken), "episode": episode}
 
 
@@ -177,6 +192,7 @@ def _walked(
     problem: Problem,
     built: Offline,
     sizes: Sizes,
+    ordered: bool,
     state: dd.State,
     conditions: Float[Array, "request 2 12"],
     weights: Float[Array, " 2"],
@@ -187,7 +203,7 @@ def _walked(
     assert control is not None
 
     def one(asked: Float[Array, "2 12"], key: PRNGKeyArray) -> Float[Array, "episode states 16"]:
-        request = dd.always(asked, weights)
+        request = bottom_up(asked) if ordered else dd.always(asked, weights)
         planner = dd.planner_of(built, config, state, request=request, symmetry=symmetry())
         return dd.walk(config, planner, control, key, sizes.num_episodes).observations
 
@@ -219,7 +235,7 @@ def _told(name: str, sizes: Sizes, seeds: int) -> Mapping[str, Any]:
     share = jax.jit(jax.vmap(of_requests, (0, None, None, None, None)))
     done = []
     for asked in kinds().values():
-        conditions, weights, wanted, unwanted = map(jnp.asarray, asked.some(sizes.num_requests))
+        conditions, weights, wanted, unwanted = map(jnp.asarray, asked.some(sizes.num_requests)[:4])
         shown = jnp.einsum("c,rcl->rl", jnp.sign(weights), conditions)
         keys = jax.random.split(jax.random.key(3), len(wanted))
         done.append(np.mean(share(states, wanted, unwanted, shown, keys), axis=1))

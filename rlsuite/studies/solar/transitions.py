@@ -43,6 +43,12 @@ SIDE = 16
 STEPS = 20
 """How many actions its episodes have."""
 
+SIGHTS: dict[latent_models.Sight, str] = {
+    "plain": "A point in pictures",
+    "whitened": "A point in pictures, by encoders that SOLAR prepares",
+}
+"""How pictures are seen, and what the table of it is called."""
+
 
 class Sizes(NamedTuple):
     """How large this part is.
@@ -53,6 +59,7 @@ class Sizes(NamedTuple):
         num_seeds: How many of each there are.
         plays: In how many episodes each acts.
         kinds: The transitions.
+        sights: How their models see pictures, of ``SIGHTS``.
     """
 
     updates: int
@@ -60,6 +67,7 @@ class Sizes(NamedTuple):
     num_seeds: int
     plays: int
     kinds: tuple[latent_models.Kind, ...]
+    sights: tuple[latent_models.Sight, ...] = ("plain",)
 
 
 class Scores(NamedTuple):
@@ -119,7 +127,13 @@ def untested(problem: Recorded, config: Config, **how: Any) -> Algorithm:
 
 
 def trained(
-    name: str, kind: latent_models.Kind, num_steps: int, num_seeds: int, *, tested: bool = True
+    name: str,
+    kind: latent_models.Kind,
+    num_steps: int,
+    num_seeds: int,
+    *,
+    sight: latent_models.Sight = "plain",
+    tested: bool = True,
 ) -> Any:
     """Models of one kind, trained on one of the registered problems.
 
@@ -128,13 +142,15 @@ def trained(
         kind: The transition.
         num_steps: Updates.
         num_seeds: Seeds.
+        sight: How pictures are seen.
         tested: Whether they are, on other episodes.
 
     Returns:
         (the problem, the config, what ``run`` returns).
     """
     entry = ENTRY.problems[name]
-    problem, config = entry.build(), dataclasses.replace(entry.config, transition=kind)
+    problem = entry.build()
+    config = dataclasses.replace(entry.config, transition=kind, sight=sight)
     make = ENTRY.make_for(entry)
     result = run(
         make if tested else functools.partial(untested, **entry.callables),
@@ -143,13 +159,18 @@ def trained(
         jax.random.key(0),
         num_steps,
         num_seeds=num_seeds,
-        progress=f"{kind}, {name}",
+        progress=f"{kind}, {name}, {sight}",
     )
     return problem, config, result
 
 
 def measure(
-    name: str, kind: latent_models.Kind, num_steps: int, sizes: Sizes, stages: Stages
+    name: str,
+    kind: latent_models.Kind,
+    num_steps: int,
+    sizes: Sizes,
+    stages: Stages,
+    sight: latent_models.Sight = "plain",
 ) -> Scores:
     """Train and test one transition.
 
@@ -159,13 +180,14 @@ def measure(
         num_steps: Updates.
         sizes: Of which seeds and plays count.
         stages: Keeps what is done.
+        sight: How pictures are seen.
 
     Returns:
         Its scores.
     """
 
     def compute() -> dict[str, Any]:
-        problem, config, result = trained(name, kind, num_steps, sizes.num_seeds)
+        problem, config, result = trained(name, kind, num_steps, sizes.num_seeds, sight=sight)
         last = {field: getattr(result.evaluations, field)[:, -1] for field in Scores._fields[:-1]}
         acts = name == "pixel-navigation-1"
         played = (
@@ -176,8 +198,8 @@ def measure(
         return {**last, "control": played}
 
     settings = to_json(ENTRY.problems[name].config)
-    identity = str((name, kind, settings, num_steps, sizes.num_seeds, sizes.plays))
-    return Scores(**stages(f"transition {kind} {name}", identity, compute))
+    identity = str((name, kind, settings, sight, num_steps, sizes.num_seeds, sizes.plays))
+    return Scores(**stages(f"transition {kind} {name} {sight}", identity, compute))
 
 
 def section(sizes: Sizes, stages: Stages) -> Section:
@@ -191,8 +213,11 @@ def section(sizes: Sizes, stages: Stages) -> Section:
         The section.
     """
     of_pictures = {
-        kind: measure("pixel-navigation-1", kind, sizes.updates, sizes, stages)
-        for kind in sizes.kinds
+        sight: {
+            kind: measure("pixel-navigation-1", kind, sizes.updates, sizes, stages, sight)
+            for kind in sizes.kinds
+        }
+        for sight in sizes.sights
     }
     of_system = {
         kind: measure("linear-system", kind, sizes.system_updates, sizes, stages)
@@ -200,21 +225,22 @@ def section(sizes: Sizes, stages: Stages) -> Section:
     }
     drawn = picture(
         "transitions",
-        draw(of_pictures),
-        "Every model of the point: what planning in it earns, over the bound of the evidence "
-        "(left) and over its predictions' negative log-likelihood, some steps ahead (right). The "
-        "dashed line is what the best controller of the true state earns.",
+        draw(of_pictures[sizes.sights[0]]),
+        "Every model of the point (of the first table): what planning in it earns, over the bound "
+        "of the evidence (left) and over its predictions' negative log-likelihood, some steps "
+        "ahead (right). The dashed line is what the best controller of the true state earns.",
     )
-    tables = [_scores(of_pictures, sizes), correlations(of_pictures), _calibration(of_system)]
+    tables = [_scores(SIGHTS[sight], found, sizes) for sight, found in of_pictures.items()]
+    tables += [correlations(of_pictures[sizes.sights[0]]), _calibration(of_system)]
     return Section("Which transition", tables, [drawn])
 
 
-def _scores(found: dict[Any, Scores], sizes: Sizes) -> Table:
+def _scores(title: str, found: dict[Any, Scores], sizes: Sizes) -> Table:
     known = known_returns()
     horizon = ENTRY.problems["pixel-navigation-1"].config.horizon
     rows = [[kind, *map(text_of, scores)] for kind, scores in found.items()]
     return table(
-        "A point in pictures",
+        title,
         f"After {sizes.updates:,} updates on the same {len(pixel_episodes().training.actions)} "
         f"episodes of random actions: the importance-weighted bound of a held-out episode's "
         f"evidence in nats; the negative log-likelihood of pictures 1 and {horizon} steps ahead; "
