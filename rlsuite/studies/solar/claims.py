@@ -23,7 +23,7 @@ class Sizes(NamedTuple):
 
 
 FULL = Sizes(
-    curves.Sizes(100, 3000, 60, 10, 3000, 2000, 5, tuple(curves.METHODS)),
+    curves.Sizes(100, 3000, 60, 10, 3000, 2000, 10, tuple(curves.METHODS)),
     transitions.Sizes(3000, 300, 3, 20, tuple(transitions.COLOURS), tuple(transitions.SIGHTS)),
     spectra.Sizes(3000, 300, 50),
 )
