@@ -20,7 +20,7 @@ References:
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +32,8 @@ from rlsuite.data import hdf5
 from rlsuite.data.offline import Offline, offline
 from rlsuite.envs.control import Control
 from rlsuite.envs.episodes import Episode, Episodes, join
+
+_ROUNDING = 1e-4
 
 
 class References(NamedTuple):
@@ -68,8 +70,9 @@ def load(path: str | os.PathLike[str]) -> Episodes:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, a dataset is missing or of a wrong shape, a number is not
-            finite, or there is no episode with a step in it.
+        ValueError: If it is damaged, a dataset is missing, of a wrong shape or in another file, a
+            number is not finite, an action not within [−1, 1], an end neither 0 nor 1, or there is
+            no episode with a step in it.
     """
     with hdf5.reading(path) as file:
         return _read(file)
@@ -78,20 +81,19 @@ def load(path: str | os.PathLike[str]) -> Episodes:
 def _read(file: Any) -> Episodes:
     rows = hdf5.numbers(file, "observations", (None, None)).shape[0]
     columns = {
-        name: hdf5.numbers(file, name, shape)
-        for name, shape in (
-            ("observations", (rows, None)),
-            ("actions", (rows, None)),
-            ("rewards", (rows,)),
-            ("terminals", (rows,)),
-            ("timeouts", (rows,)),
-        )
+        "observations": hdf5.numbers(file, "observations", (rows, None)),
+        "actions": hdf5.numbers(file, "actions", (rows, None)),
+        "rewards": _column(hdf5.numbers, file, "rewards", rows),
     }
+    greatest = np.max(np.abs(columns["actions"]), initial=0.0)
+    if greatest > 1 + _ROUNDING:
+        raise ValueError(f"'actions' has numbers up to ±{greatest:g}; allowed: within [−1, 1]")
+    terminals = _column(hdf5.flags, file, "terminals", rows)
+    timeouts = _column(hdf5.flags, file, "timeouts", rows)
     following = None
     if "next_observations" in file:
         following = hdf5.numbers(file, "next_observations", columns["observations"].shape)
-    terminals = columns["terminals"].astype(bool)
-    ends = np.flatnonzero(terminals | columns["timeouts"].astype(bool)) + 1
+    ends = np.flatnonzero(terminals | timeouts) + 1
     if rows and rows not in ends:
         ends = np.append(ends, rows)
     labels = np.zeros((len(ends), 0))
@@ -105,6 +107,12 @@ def _read(file: Any) -> Episodes:
     if not found:
         raise ValueError(f"no episode has a step that leads somewhere, in {rows} rows")
     return join(found)
+
+
+def _column(read: Callable[..., np.ndarray], file: Any, name: str, rows: int) -> np.ndarray:
+    """One number a row, as ``[row]`` or, which D4RL's own reader allows, too, ``[row, 1]``."""
+    upright = getattr(hdf5.member(file, name), "shape", ()) == (rows, 1)
+    return read(file, name, (rows, 1) if upright else (rows,)).reshape(rows)
 
 
 def _episode(

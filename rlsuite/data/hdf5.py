@@ -77,14 +77,14 @@ def numbers(group: Any, name: str, shape: Sequence[int | None]) -> np.ndarray:
         The numbers.
 
     Raises:
-        ValueError: If it is not there, holds something else than numbers, or has another shape.
+        ValueError: If it is not there or in another file, holds something else than numbers, or has
+            another shape.
     """
-    full = f"{group.name.rstrip('/')}/{name}".lstrip("/")
-    if name not in group:
-        raise ValueError(f"{full!r} is missing; there is {', '.join(group) or 'nothing'}")
-    dataset = group[name]
+    full, dataset = _full(group, name), member(group, name)
     if not isinstance(dataset, _h5py().Dataset):
         raise ValueError(f"{full!r} is {dataset}; allowed: numbers")
+    if dataset.external or dataset.is_virtual:
+        raise ValueError(f"{full!r} lies in other files; allowed: numbers in this one")
     if dataset.dtype.kind not in "biuf":
         raise ValueError(f"{full!r} is of type {dataset.dtype}; allowed: numbers")
     fits = [wanted in (None, size) for wanted, size in zip(shape, dataset.shape, strict=False)]
@@ -92,6 +92,53 @@ def numbers(group: Any, name: str, shape: Sequence[int | None]) -> np.ndarray:
         wanted = ", ".join("any" if size is None else str(size) for size in shape)
         raise ValueError(f"{full!r} has shape {dataset.shape}; allowed: ({wanted})")
     return dataset[()]
+
+
+def flags(group: Any, name: str, shape: Sequence[int | None]) -> np.ndarray:
+    """A dataset of what is or is not so.
+
+    Args:
+        group: The ``h5py.Group`` that it lies in.
+        name: What it is called there.
+        shape: The shape that it must have; None allows any length.
+
+    Returns:
+        Booleans.
+
+    Raises:
+        ValueError: As ``numbers`` does, or if a number is neither 0 nor 1.
+    """
+    values = numbers(group, name, shape)
+    wrong = values[(values != 0) & (values != 1)]
+    if wrong.size:
+        raise ValueError(f"{_full(group, name)!r} has {wrong[0]}; allowed: 0 and 1")
+    return values.astype(bool)
+
+
+def member(group: Any, name: str) -> Any:
+    """What lies in a group: in the same file, wherever its links may lead.
+
+    Args:
+        group: The ``h5py.Group``.
+        name: What it is called there.
+
+    Returns:
+        Another group, or a dataset.
+
+    Raises:
+        ValueError: If it is not there, or in another file.
+    """
+    full = _full(group, name)
+    if group.get(name, getlink=True) is None:
+        raise ValueError(f"{full!r} is missing; there is {', '.join(group) or 'nothing'}")
+    found = group[name]
+    if found.file.filename != group.file.filename:
+        raise ValueError(f"{full!r} lies in another file; allowed: in this one")
+    return found
+
+
+def _full(group: Any, name: str) -> str:
+    return f"{group.name.rstrip('/')}/{name}".lstrip("/")
 
 
 def put(group: Any, name: str, values: Any) -> None:

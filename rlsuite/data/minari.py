@@ -29,11 +29,12 @@ from jaxtyping import Float
 from rlsuite.data import hdf5
 from rlsuite.envs.episodes import Episode, Episodes, join, split
 
+_PARTS = ("observation",)
 _VERSION = "0.5.0"  # Of the format that is written here.
 _NAME = re.compile(r"(?:[-\w][-\w/]*[-\w]/)?[-\w]+-v\d+")
 
 
-def load(path: str | os.PathLike[str], parts: Sequence[str] = ("observation",)) -> Episodes:
+def load(path: str | os.PathLike[str], parts: Sequence[str] = _PARTS) -> Episodes:
     """Read a dataset.
 
     Args:
@@ -57,7 +58,7 @@ def load(path: str | os.PathLike[str], parts: Sequence[str] = ("observation",)) 
         names.sort(key=lambda name: int(name.removeprefix("episode_")))
         if not names:
             raise ValueError("there is no group 'episode_0'; allowed: at least one episode")
-        return join([_episode(file[name], space, parts) for name in names])
+        return join([_episode(hdf5.member(file, name), space, parts) for name in names])
 
 
 def _action_space(path: Path) -> Mapping[str, Any]:
@@ -66,48 +67,76 @@ def _action_space(path: Path) -> Mapping[str, Any]:
         return {}
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        return json.loads(told["action_space"]) if "action_space" in told else {}
+        space = json.loads(told["action_space"]) if "action_space" in told else {}
     except (ValueError, TypeError) as error:
         raise ValueError(f"{os.fspath(path)!r} is damaged: {error}") from error
+    if not isinstance(space, Mapping):
+        raise ValueError(f"{os.fspath(path)!r} has action_space {space!r}; allowed: an object")
+    return space
 
 
 def _episode(group: Any, space: Mapping[str, Any], parts: Sequence[str]) -> Episode:
+    name = group.name.lstrip("/")
+    if not hasattr(group, "keys"):
+        raise ValueError(f"{name!r} is {group}; allowed: a group")
     rewards = hdf5.numbers(group, "rewards", (None,))
     count = len(rewards)
-    seen = group.get("observations")
+    seen = hdf5.member(group, "observations")
     if hasattr(seen, "keys"):
         columns = [hdf5.numbers(seen, part, (count + 1, None)) for part in parts]
         observations = np.concatenate(columns, axis=1)
+    elif tuple(parts) != _PARTS:
+        raise ValueError(f"parts is {tuple(parts)}, but {name + '/observations'!r} has none")
     else:
         observations = hdf5.numbers(group, "observations", (count + 1, None))
-    terminations = hdf5.numbers(group, "terminations", (count,))
-    hdf5.numbers(group, "truncations", (count,))  # Whatever did not end for good was cut off.
-    return Episode(
-        observations,
-        _vectors(group, space, count),
-        rewards,
-        bool(terminations[-1:].any()),
-        tuple(np.ravel(group.attrs.get("labels", ())).tolist()),
-    )
+    ends = {flag: hdf5.flags(group, flag, (count,)) for flag in ("terminations", "truncations")}
+    for flag, values in ends.items():
+        if values[:-1].any():
+            raise ValueError(f"{f'{name}/{flag}'!r} is true before the last step")
+    labels = np.ravel(group.attrs.get("labels", ()))
+    if labels.size and labels.dtype.kind not in "biuf":
+        raise ValueError(f"{name!r} has labels of type {labels.dtype}; allowed: numbers")
+    # Whatever did not end for good was cut off.
+    terminal = bool(ends["terminations"][-1:].any())
+    actions = _vectors(group, space, count)
+    return Episode(observations, actions, rewards, terminal, tuple(labels.tolist()))
 
 
 def _vectors(group: Any, space: Mapping[str, Any], count: int) -> Float[np.ndarray, "step m"]:
     """Actions as vectors; see the module."""
     kind = space.get("type")
     if kind == "Discrete":
-        taken = hdf5.numbers(group, "actions", (count,)) - space["start"]
-        return (taken[:, None] == np.arange(space["n"])).astype(np.float32)
+        number, start = (int(_told(space, field, ())) for field in ("n", "start"))
+        taken = hdf5.numbers(group, "actions", (count,)) - start
+        one_hot = taken[:, None] == np.arange(number)
+        if not one_hot.any(axis=1).all():
+            raise ValueError(f"actions are not all among the {number} from {start} on")
+        return one_hot.astype(np.float32)
     actions = hdf5.numbers(group, "actions", (count, None))
     if kind is None:
         return actions
     if kind != "Box":
         raise ValueError(f"actions are of a space {kind!r}; allowed: Box, Discrete")
-    low, high = np.asarray(space["low"]), np.asarray(space["high"])
+    low, high = (_told(space, field, actions.shape[1:]) for field in ("low", "high"))
     if np.all(low == -1) and np.all(high == 1):
         return actions  # Nothing is rounded.
     if not np.all(np.isfinite(high - low)):
         raise ValueError("actions have no bounds; allowed: bounds on both sides")
     return 2 * (actions - low) / (high - low) - 1
+
+
+def _told(space: Mapping[str, Any], field: str, shape: tuple[int, ...]) -> np.ndarray:
+    """What the metadata say of actions: one number, or one for each of theirs."""
+    try:
+        values = np.asarray(space.get(field), float)
+    except (TypeError, ValueError):
+        values = np.asarray(np.nan)
+    if np.isnan(values).any() or values.shape not in ((), shape):
+        raise ValueError(
+            f"action_space has {field} {space.get(field)!r}; allowed: numbers, one or of the shape "
+            f"of actions, {shape}"
+        )
+    return values
 
 
 def save(path: str | os.PathLike[str], episodes: Episodes, name: str) -> None:

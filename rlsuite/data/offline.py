@@ -23,6 +23,8 @@ from rlsuite.envs.episodes import Episodes
 from rlsuite.envs.rollouts import episode_returns
 from rlsuite.ops.pytrees import pytree
 
+_ROUNDING = 1e-4
+
 Act = Callable[[PRNGKeyArray, Any, Any], tuple[Float[Array, " action"], Any]]
 """From a key, an observation and what is remembered to an action and what is remembered then."""
 
@@ -87,8 +89,8 @@ def offline(
         The problem.
 
     Raises:
-        ValueError: If the expert is no better than chance, or the episodes have observations or
-            actions of other sizes than the environment.
+        ValueError: If the expert is no better than chance; or, with an environment, the episodes
+            have observations or actions of other sizes, or actions that are not within [−1, 1].
 
     Example:
         >>> import numpy as np
@@ -106,6 +108,9 @@ def offline(
         _, shown = jax.eval_shape(control.reset, jax.random.key(0))
         _match("observations", episodes.observations, getattr(shown.observation, "shape", None))
         _match("actions", episodes.actions, (control.actions.size,))
+        greatest = float(jnp.max(jnp.abs(episodes.actions)))
+        if greatest > 1 + _ROUNDING:
+            raise ValueError(f"episodes have actions up to ±{greatest:g}; allowed: within [−1, 1]")
     low, high = (jnp.asarray(value, jnp.float32) for value in (random_return, expert_return))
     return Offline(name, episodes, control, low, high, int(jnp.max(episodes.lengths)))
 

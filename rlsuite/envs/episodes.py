@@ -145,8 +145,12 @@ def _check(number: int, episode: Episode, first: Episode) -> None:
                 f"episodes[{number}].{name} has shape {values.shape}; allowed: {shape}, for "
                 f"{steps} rewards and as in episodes[0]"
             )
-        if not np.all(np.isfinite(values)):
-            raise ValueError(f"episodes[{number}].{name} has numbers that are not finite")
+        with np.errstate(over="ignore"):
+            kept = values.astype(np.float32)
+        if not np.all(np.isfinite(kept)):
+            raise ValueError(
+                f"episodes[{number}].{name} has numbers that are not finite in single precision"
+            )
 
 
 def split(episodes: Episodes) -> list[Episode]:

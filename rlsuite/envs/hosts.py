@@ -199,11 +199,20 @@ class _Gymnasium:
         if isinstance(space, spaces.Discrete):
             return (np.arange(int(space.n)) == observation - space.start).astype(np.float32)
         if isinstance(space, spaces.Box):
-            return _plain(observation)
+            return _pictured(_plain(observation), space)
         raise ValueError(
             f"environment {self._environment} has observations {space}; allowed: Box, Discrete, "
             f"or a Dict of them"
         )
+
+
+def _pictured(observation: np.ndarray, space: Any) -> np.ndarray:
+    """A picture as one with channels; and a table of numbers that is none, laid flat."""
+    if observation.ndim < 2 or (np.min(space.low) >= 0 and np.max(space.high) <= 1):
+        return observation
+    if observation.dtype != np.uint8:
+        return observation.reshape(-1)
+    return observation[..., None] if observation.ndim == 2 else observation
 
 
 def from_gymnasium(

@@ -5,8 +5,9 @@ V_d = π^{d/2} / Γ(d/2 + 1) the volume of the unit ball,
 
     Ĥ = ψ(N) − ψ(k) + log V_d + (d/N) Σ_i log ε_i    nats,
 
-whose error vanishes as N grows. A single point x is surprising by −log p̂(x) in the same way. No
-density is fitted, and nothing is learned.
+whose error vanishes as N grows. A single point x is surprising by −log p̂(x) in the same way, N − 1
+being the number of the others. No density is fitted, and nothing is learned. Points that are the
+same have a distance, too: the least that is told apart.
 
 References:
     Kozachenko and Leonenko: Sample estimate of the entropy of a random vector. Problems of
@@ -29,7 +30,6 @@ from jax.scipy.special import digamma
 from jaxtyping import Array, Bool, Float, Int
 
 _AT_ONCE = 1024
-_LEAST = 1e-6  # Points that are the same have a distance, too.
 
 
 def entropy(
@@ -37,6 +37,7 @@ def entropy(
     *,
     neighbour: int = 3,
     where: Bool[Array, " point"] | None = None,
+    least: float = 1e-6,
 ) -> Float[Array, ""]:
     """The differential entropy of the law that points are drawn from; see the module.
 
@@ -44,6 +45,7 @@ def entropy(
         points: The points.
         neighbour: k, at least 1 and below the number of points.
         where: Which points count; all by default.
+        least: Points that are nearer to each other count as so far apart.
 
     Returns:
         Ĥ, in nats.
@@ -52,10 +54,10 @@ def entropy(
         ValueError: If k is out of range.
     """
     where = jnp.ones(len(points), bool) if where is None else where
-    apart = _nearest(points, points, neighbour, where, own=True)
+    own = jnp.arange(len(points))
+    each = surprise(points, points, neighbour=neighbour, where=where, same=own, least=least)
     count = jnp.sum(where).astype(points.dtype)
-    mean = jnp.sum(jnp.where(where, jnp.log(apart), 0.0)) / jnp.maximum(count, 1.0)
-    return _volume(count, neighbour, points.shape[-1]) + points.shape[-1] * mean
+    return jnp.sum(jnp.where(where, each, 0.0)) / jnp.maximum(count, 1.0)
 
 
 def surprise(
@@ -64,52 +66,41 @@ def surprise(
     *,
     neighbour: int = 3,
     where: Bool[Array, " other"] | None = None,
+    same: Int[Array, " other"] | None = None,
+    least: float = 1e-6,
 ) -> Float[Array, " point"]:
     """How unlikely points are under the law that others are drawn from: −log p̂(x).
 
     Args:
-        points: The points, none of them among the others.
+        points: The points.
         others: What they are compared with.
         neighbour: k, at least 1 and at most the number of others.
         where: Which others count; all by default.
+        same: Which of the points each of them is, and is not compared with; by default they are
+            others, all of them.
+        least: Points that are nearer to each other count as so far apart.
 
     Returns:
-        ψ(N) − ψ(k) + log V_d + d log ε(x), in nats, with N others.
+        ψ(N) − ψ(k) + log V_d + d log ε(x), in nats, with N − 1 others.
 
     Raises:
         ValueError: If k is out of range.
     """
-    where = jnp.ones(len(others), bool) if where is None else where
-    apart = _nearest(points, others, neighbour, where, own=False)
-    count = jnp.sum(where).astype(points.dtype)
-    size = points.shape[-1]
-    return _volume(count, neighbour, size) + size * jnp.log(apart)
-
-
-def _volume(count: Float[Array, ""], neighbour: int, size: int) -> Float[Array, ""]:
-    """ψ(N) − ψ(k) + log V_d."""
-    ball = size / 2 * math.log(math.pi) - math.lgamma(size / 2 + 1)
-    return digamma(count) - digamma(jnp.asarray(neighbour, count.dtype)) + ball
-
-
-def _nearest(
-    points: Float[Array, "point n"],
-    others: Float[Array, "other n"],
-    neighbour: int,
-    where: Bool[Array, " other"],
-    *,
-    own: bool,
-) -> Float[Array, " point"]:
-    """The distance to the k-th nearest of the others that count, a point itself left out."""
-    most = len(others) - own
+    most = len(others) - (same is not None)
     if not 1 <= neighbour <= most:
         raise ValueError(f"neighbour is {neighbour}; allowed: from 1 to {most}")
+    where = jnp.ones(len(others), bool) if where is None else where
+    size = points.shape[-1]
+    ball = size / 2 * math.log(math.pi) - math.lgamma(size / 2 + 1)  # log V_d
 
-    def distance(point: Float[Array, " n"], index: Int[Array, ""]) -> Float[Array, ""]:
+    def one(point: Float[Array, " n"], index: Int[Array, ""]) -> Float[Array, ""]:
+        counts = where if same is None else where & (same != index)
         squared = jnp.sum(jnp.square(others - point), axis=-1)
-        counts = where & (jnp.arange(len(others)) != index) if own else where
         nearest, _ = jax.lax.top_k(-jnp.where(counts, squared, jnp.inf), neighbour)
-        return jnp.maximum(jnp.sqrt(-nearest[-1]), _LEAST)
+        apart = jnp.maximum(jnp.sqrt(-nearest[-1]), least)
+        number = jnp.sum(counts).astype(points.dtype) + 1
+        shares = digamma(number) - digamma(jnp.asarray(neighbour, number.dtype))
+        return shares + ball + size * jnp.log(apart)
 
     pairs = (points, jnp.arange(len(points)))
-    return jax.lax.map(lambda pair: distance(*pair), pairs, batch_size=min(len(points), _AT_ONCE))
+    return jax.lax.map(lambda pair: one(*pair), pairs, batch_size=min(len(points), _AT_ONCE))

@@ -21,7 +21,11 @@ UNSCALED = Gaussian(np.zeros(1, np.float32), np.ones(1, np.float32))
 
 
 def drawn(config, episodes):
-    return compiled(functools.partial(training.draw_pairs, config))(episodes, KEY)
+    @compiled
+    def pairs(episodes):
+        return training.draw_pairs(config, episodes, training.statistics(config, episodes), KEY)
+
+    return pairs(episodes)
 
 
 def counted(length, *, terminal):

@@ -113,6 +113,17 @@ def test_a_symmetric_network_does_not_mind_names():
     )
 
 
+def test_a_symmetric_network_may_be_told_nothing():
+    """As the one that tells returns is."""
+    plain = dd.Denoiser(
+        lambda key, *given: jnp.ones(16),
+        lambda params, inputs, step, told, present: params * inputs,
+    )
+    inputs = jax.random.normal(jax.random.key(0), (5, 16))
+    said = dd.symmetric(plain, SYMMETRY).apply(jnp.ones(16), inputs, jnp.zeros((), int), None, True)
+    np.testing.assert_array_equal(said, inputs)
+
+
 def test_a_symmetry_is_of_labels_alone(shown):
     problem = offline("blocks", shown)
     with pytest.raises(ValueError, match=r"'conditions' is \('return',\); allowed with a symmetry"):

@@ -7,14 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from dreamer_worlds import DISCRETE, SMALL, small, spec_of
+from dreamer_worlds import CONTINUOUS, DISCRETE, SMALL, small, spec_of
 
 from rlsuite.algorithms import dreamer
 from rlsuite.algorithms.dreamer import Behaviour, Config, Model
+from rlsuite.algorithms.dreamer import behaviour as behaviours
 from rlsuite.algorithms.dreamer.agent import Row
 from rlsuite.algorithms.dreamer.algorithm import learn
+from rlsuite.algorithms.dreamer.dynamics import imagine
 from rlsuite.algorithms.dreamer.markov import markov_world
-from rlsuite.algorithms.dreamer.world import rssm_world
+from rlsuite.algorithms.dreamer.world import likely, rssm_world
 from rlsuite.core import run
 from rlsuite.envs import tabular as environments
 from rlsuite.envs.control import Actions, Control, Spec, Timestep, control
@@ -143,6 +145,93 @@ def test_a_markov_model_is_fitted_to_transitions_within_episodes():
     np.testing.assert_allclose(found.losses["transition"], -sum(transition) / 7, rtol=1e-4)
     np.testing.assert_allclose(found.losses["reward"], np.mean(reward), rtol=1e-4)
     np.testing.assert_array_equal(found.states, seen)
+
+
+@pytest.mark.parametrize("gradient", ["dynamics", "reinforce", "mix"])
+def test_each_loss_is_of_its_own_parameters(gradient):
+    """The policy's must not teach the model to promise more, nor the critic to expect more."""
+    model = Model(kind="markov", layers=1, units=5, heads="normal")
+    config = small(model, Behaviour(horizon=3, policy_layers=1, gradient=gradient))
+    spec = spec_of(3, CONTINUOUS)
+    agent = dreamer.agent(spec, config, world=markov_world)
+    learner = jax.jit(agent.init)(KEY)
+    # Heads that begin at 0 would pass nothing on to anyone.
+    of_weights = jax.tree.map(lambda x: x + 0.1 * jnp.ones_like(x), learner.weights)
+    seen = jax.random.normal(KEY, (2, 4, 3))
+    no, zero = jnp.zeros((2, 4), bool), jnp.zeros((2, 4))
+    timesteps = Timestep(seen, zero, no, no, no)
+
+    @jax.jit
+    def slopes(weights, slow, states):
+        def losses(policy, value, slow, world, states):
+            found = behaviours.losses(
+                policy,
+                value,
+                slow,
+                world,
+                learner.range,
+                KEY,
+                states,
+                timesteps,
+                dynamics=agent.world.dynamics,
+                networks=agent.networks,
+                actions=spec.actions,
+                config=config,
+            )
+            return jnp.stack([found.policy, found.value])
+
+        arguments = weights.policy, weights.value, slow, weights.world, states
+        return jax.jacrev(losses, argnums=tuple(range(5)))(*arguments)
+
+    found = slopes(of_weights, of_weights.value, seen)
+    size = [
+        [max(float(jnp.abs(leaf[row]).max()) for leaf in jax.tree.leaves(part)) for part in found]
+        for row in range(2)
+    ]
+    policy, value = size
+    assert policy[0] > 1e-6
+    assert policy[1:] == [0, 0, 0, 0]
+    assert value[1] > 1e-6
+    assert (value[0], value[2], value[3]) == (0, 0, 0)
+
+
+def test_a_part_of_which_nothing_seems_allowed_is_free():
+    logits = jnp.asarray([[-1.0, -2.0, 1.0, -1.0, 2.0], [1.0, -1.0, -1.0, -1.0, -1.0]])
+    found = likely(logits, (2, 3))
+    wanted = [[True, True, True, False, True], [True, False, True, True, True]]
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_an_ensemble_is_a_mixture():
+    """Draws are of one member each; the mean is that of their means, whatever the key."""
+    model = Model(kind="markov", layers=1, units=5, members=3, heads="normal", symlog=False)
+    world = markov_world(spec_of(3, DISCRETE), model)
+    params = jax.jit(world.init)(KEY)
+    state, action = jnp.asarray([0.3, -1.0, 0.7]), jnp.asarray([0.0, 1.0])
+
+    @jax.jit
+    def look(params):
+        said = world.dynamics.transition(params, KEY, state, action)
+        draws = jax.vmap(said.sample)(jax.random.split(KEY, 20_000))
+        return said.members, said.mean(), said.mode(), draws
+
+    members, mean, mode, draws = jax.tree.map(np.asarray, look(params))
+    assert np.ptp(members.loc, axis=0).min() > 1e-3
+    np.testing.assert_allclose(mean, members.loc.mean(axis=0), rtol=1e-5)
+    np.testing.assert_array_equal(mode, mean)
+    variance = np.mean(members.scale**2, axis=0) + np.var(members.loc, axis=0)
+    np.testing.assert_allclose(draws.mean(axis=0), mean, atol=float(4 * variance.max() / 141))
+    np.testing.assert_allclose(draws.var(axis=0), variance, rtol=0.05)
+
+    @functools.partial(jax.jit, static_argnames="noise")
+    def ahead(key, noise):
+        still = lambda key, features, mask: jnp.broadcast_to(action, (*features.shape[:-1], 2))  # noqa: E731
+        return imagine(world.dynamics, params, still, key, state, 4, noise=noise).states
+
+    one, other = (ahead(jax.random.key(n), noise="none") for n in (1, 2))
+    np.testing.assert_array_equal(one, other)
+    one, other = (ahead(jax.random.key(n), noise="state") for n in (1, 2))
+    assert np.abs(one - other).max() > 1e-3
 
 
 def batch_of(spec, model, world, batch=4, time=6):

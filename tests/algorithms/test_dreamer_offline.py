@@ -1,5 +1,6 @@
 """Offline: files that come back bitwise or not at all; dreams that leave the model as it is."""
 
+import dataclasses
 import functools
 import zipfile
 
@@ -7,9 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from dreamer_worlds import SMALL
 
 from rlsuite import run
 from rlsuite.algorithms.dreamer.agent import Row
+from rlsuite.algorithms.dreamer.algorithm import chunk_length
 from rlsuite.algorithms.dreamer.config import Behaviour, Config, Model
 from rlsuite.algorithms.dreamer.offline import Dataset, load_replay, make_offline, save_replay
 from rlsuite.data import replay as replays
@@ -102,8 +105,11 @@ def test_states_of_another_model_are_refused_or_left_out(replay, spec, tmp_path)
     with pytest.raises(ValueError, match=r"'rows/state' of float32\[200, 1, 5\]; allowed here"):
         load_replay(path, spec, CONFIG)
     found = load_replay(path, spec, CONFIG, blank_states=True)
-    np.testing.assert_array_equal(found.rows.state, np.zeros((220, 1, 3)))
     np.testing.assert_array_equal(found.rows.action, replay.rows.action)
+    recurrent = dataclasses.replace(CONFIG, model=SMALL)
+    blank = load_replay(path, spec, recurrent, blank_states=True)
+    assert blank.rows.state.deter.shape == (220, 1, SMALL.deter)
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(blank.rows.state))
 
 
 def changed(path, **arrays):
@@ -214,4 +220,18 @@ def test_dreams_without_a_model_or_rows_are_refused(replay, spec):
         make_offline(Dataset(spec, replay), CONFIG, dream_only=True)
     short = replay._replace(written=jnp.asarray(4))
     with pytest.raises(ValueError, match=r"has 4 rows.*at least sequence_length \+ 1, 5"):
-        make_offline(Dataset(spec, short), CONFIG)
+        run(make_offline, Dataset(spec, short), CONFIG, KEY, 1)
+
+
+def test_a_markov_model_s_states_are_what_was_seen(replay, spec, tmp_path, assert_trees_equal):
+    """Also of a replay that another model inferred states of."""
+    assert np.asarray(replay.rows.state).any()
+    path = tmp_path / "replay.npz"
+    save_replay(path, replay._replace(rows=replay.rows._replace(state=jnp.zeros((220, 1, 7)))))
+    assert_trees_equal(load_replay(path, spec, CONFIG, blank_states=True), replay)
+
+
+def test_programs_with_images_are_of_one_step(spec, replay):
+    assert make_offline(Dataset(spec, replay), CONFIG).chunk_length == 100
+    image = spec.timestep._replace(observation=jax.ShapeDtypeStruct((16, 16, 3), jnp.uint8))
+    assert chunk_length(spec._replace(timestep=image)) == 1

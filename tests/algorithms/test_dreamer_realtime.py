@@ -124,6 +124,17 @@ def test_learning_goes_on_beside_and_loses_no_row(assert_trees_equal):
     assert all(any(jax.tree.leaves(part)) for part in changed)
 
 
+def test_where_acting_stopped_no_episode_goes_on():
+    clock = Clock()
+    how = {"rate": RATE, "seconds": 0.9 * SECONDS, "learning": False, "clock": clock}
+    first = real_time(car(clock), CONFIG, KEY, **how)
+    last = int(first.replay.written) - 1
+    assert not np.any(first.replay.rows.timestep.is_last[last])
+    found = real_time(car(clock), CONFIG, KEY, **how, replay=first.replay)
+    assert np.all(found.replay.rows.timestep.is_last[last])
+    assert np.all(found.replay.rows.timestep.is_first[last + 1])
+
+
 def test_an_error_while_acting_reaches_the_caller():
     clock = Clock()
     with pytest.raises(RuntimeError, match="the motor is hot"):

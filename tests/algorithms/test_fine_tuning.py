@@ -7,6 +7,7 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from rlsuite.algorithms import decision_diffuser as dd
@@ -105,14 +106,51 @@ def test_surprise_is_added_to_what_was_earned():
     real = np.asarray(episodes.ends) > np.arange(episodes.num_steps)
     assert np.all(extra[~real] == 0)
     states = np.asarray(scale.normalize(episodes.next_observations))[real]
-    apart = np.maximum(np.linalg.norm(states[:, None] - states, axis=-1), 1e-6)
-    # Which three states stand for all is the key's choice; one choice explains everything. With
-    # the nearest of three in the plane, psi(3) - psi(1) is 1.5.
-    choices = itertools.combinations_with_replacement(range(len(states)), 3)
-    surprises = (
-        1.5 + np.log(np.pi) + 2 * np.log(apart[:, choice].min(axis=1)) for choice in choices
-    )
+    apart = np.maximum(np.linalg.norm(states[:, None] - states, axis=-1), 0.01)
+    np.fill_diagonal(apart, np.inf)
+    # Which three states stand for all is the key's choice; one choice explains everything. Of the
+    # nearest of three in the plane, psi(4) - psi(1) is 11/6; a state that is one of them has two.
+    surprises = []
+    for choice in itertools.combinations(range(len(states)), 3):
+        share = np.where(np.isin(np.arange(len(states)), choice), 3 / 2, 11 / 6)
+        surprises.append(share + np.log(np.pi) + 2 * np.log(apart[:, choice].min(axis=1)))
     assert any(np.allclose(extra[real], 2 * surprise, rtol=1e-3) for surprise in surprises)
+
+
+def test_fine_tuning_takes_what_the_planner_was_made_with():
+    """Among it an optimiser, which planning has no use for."""
+    start, _ = sideways()
+    config = dd.FineTuning(
+        planner=dataclasses.replace(WARM, evaluation_length=2), episodes=2, capacity=2, updates=1
+    )
+    rule = optax.sgd  # Its steps are those of the learning rate, and nothing else.
+    make = functools.partial(dd.fine_tuning, optimizer=rule)
+    start = dataclasses.replace(
+        start, start=start.start._replace(optimizer=rule(0.1).init(start.start.params))
+    )
+    result = run(make, start, config, KEY, 1, progress=False)
+    assert int(result.state.walked) == 2
+    assert jax.tree.structure(result.state.planner.optimizer) == jax.tree.structure(
+        start.start.optimizer
+    )
+
+
+def test_pairs_are_drawn_where_something_was_walked():
+    first = recorded()
+    episodes = put(roomy(), walked(), jnp.asarray(0), first)
+    config = dataclasses.replace(CONFIG, horizon=2, overhang=0, transitions=600)
+
+    @jax.jit
+    def steps(episodes):
+        computed = training.statistics(
+            config, episodes, normalizer=Gaussian.fit(first.observations)
+        )
+        return training.draw_pairs(config, episodes, computed, KEY).steps
+
+    counts = np.bincount(steps(episodes), minlength=episodes.num_steps)
+    real = np.asarray(episodes.ends) > np.arange(episodes.num_steps)
+    assert np.all(counts[~real] == 0)
+    np.testing.assert_allclose(counts[real] / 600, 1 / real.sum(), atol=0.04)
 
 
 @functools.cache
@@ -149,7 +187,7 @@ def test_what_is_refused():
         ({"capacity": 20}, "'capacity' is 20; allowed: a multiple of 'episodes', 16"),
         ({"planner": dd.Config(conditions=("state",))}, "'conditions' is .*; allowed: with 'ret"),
         ({"planner": dd.Config(conditions=("return", "label"))}, "'conditions' .* without 'label'"),
-        ({"neighbour": 40, "references": 30}, "'neighbour' is 40; allowed: at most 30"),
+        ({"neighbour": 40, "references": 30}, "'neighbour' is 40; allowed: at most 29"),
     ):
         with pytest.raises(ValueError, match=message):
             dd.FineTuning(**changes)

@@ -221,6 +221,23 @@ def test_ratios_are_one_before_anything_is_learned(memory):
     np.testing.assert_allclose(losses.policy_loss, 0.0, atol=1e-5)
 
 
+def test_a_memory_ends_with_its_episode_also_where_the_caller_goes_on():
+    problem = control("MemoryChain-bsuite", memory_length=3)
+    config = ppo.Config(
+        num_envs=2, num_minibatches=2, hidden_sizes=(8,), memory="gru", memory_size=8
+    )
+    algorithm = ppo.make(problem, config)
+    state = jax.jit(algorithm.init)(jax.random.key(0))
+    act = jax.jit(lambda seen, carry: algorithm.act(None, state, seen, carry))
+    _, first = problem.reset(jax.random.key(1))
+    later = first._replace(is_first=jnp.asarray(False))
+    _, fresh = act(first, None)
+    _, again = act(first, fresh)
+    _, kept = act(later, fresh)
+    jax.tree.map(np.testing.assert_array_equal, again, fresh)
+    assert any(np.any(x != y) for x, y in zip(*map(jax.tree.leaves, (kept, fresh)), strict=True))
+
+
 def test_values_of_where_a_memory_was_cut_off():
     """The bootstrap remembers the episode that was cut off, not what came before or after."""
     problem = counter(max_steps_in_episode=3)

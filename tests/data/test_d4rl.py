@@ -40,7 +40,8 @@ def _episodes():
 
     def one(steps, terminal, label):
         draw = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
-        return Episode(draw(steps + 1, 3), draw(steps, 2), draw(steps), terminal, (label, 0.5))
+        actions = rng.uniform(-1, 1, size=(steps, 2)).astype(np.float32)
+        return Episode(draw(steps + 1, 3), actions, draw(steps), terminal, (label, 0.5))
 
     return join([one(4, True, 1), one(1, False, 2), one(7, False, 3), one(1, True, 4)])
 
@@ -77,6 +78,35 @@ def test_an_end_for_good_on_the_last_tick_is_one_for_good(tmp_path):
     (episode,) = split(d4rl.load(_write(tmp_path / "x.hdf5", columns)))
     assert episode.terminal
     assert len(episode.rewards) == 6
+
+
+def test_one_number_a_row_may_stand_upright(tmp_path):
+    columns = _columns()
+    flat = d4rl.load(_write(tmp_path / "flat.hdf5", columns))
+    upright = {name: columns[name][:, None] for name in ("rewards", "terminals", "timeouts")}
+    _assert_equal(d4rl.load(_write(tmp_path / "up.hdf5", {**columns, **upright})), flat)
+
+
+def test_refuses_numbers_that_lie_in_other_files(tmp_path):
+    path, other = tmp_path / "x.hdf5", _write(tmp_path / "other.hdf5", _columns())
+    raw = tmp_path / "raw"
+    raw.write_bytes(bytes(24))
+    _write(path, _columns(rewards=None))
+    with h5py.File(path, "a") as file:
+        file["rewards"] = h5py.ExternalLink(str(other), "/rewards")
+    with pytest.raises(ValueError, match="'rewards' lies in another file; allowed: in this one"):
+        d4rl.load(path)
+    with h5py.File(path, "a") as file:
+        del file["rewards"]
+        file.create_dataset("rewards", 6, np.float32, external=[(str(raw), 0, 24)])
+    with pytest.raises(ValueError, match="'rewards' lies in other files; allowed: numbers in this"):
+        d4rl.load(path)
+
+
+def test_refuses_actions_out_of_bounds(tmp_path):
+    path = _write(tmp_path / "x.hdf5", _columns(actions=np.full((6, 2), 50.0)))
+    with pytest.raises(ValueError, match=r"'actions' has .* up to ±50; allowed: within \[−1, 1\]"):
+        d4rl.load(path)
 
 
 def test_what_is_saved_is_loaded(tmp_path):
@@ -125,7 +155,10 @@ def test_references_must_be_known(tmp_path):
         ({"timeouts": None}, "'timeouts' is missing; there is actions, infos, observations"),
         ({"observations": np.zeros(6)}, r"'observations' has shape \(6,\); allowed: \(any, any\)"),
         ({"actions": np.zeros((5, 2))}, r"'actions' has shape \(5, 2\); allowed: \(6, any\)"),
-        ({"rewards": np.zeros((6, 1))}, r"'rewards' has shape \(6, 1\); allowed: \(6\)"),
+        ({"rewards": np.zeros((6, 2))}, r"'rewards' has shape \(6, 2\); allowed: \(6\)"),
+        ({"terminals": np.full(6, np.nan)}, "'terminals' has nan; allowed: 0 and 1"),
+        ({"timeouts": np.full((6, 1), 2)}, "'timeouts' has 2; allowed: 0 and 1"),
+        ({"rewards": np.full(6, 1e300)}, "not finite in single precision"),
         ({"next_observations": np.zeros((6, 2))}, r"allowed: \(6, 3\)"),
         ({"rewards": np.full(6, np.nan)}, r"episodes\[0\].rewards has numbers that are not finite"),
         ({"actions": np.full((6, 2), b"left")}, r"'actions' is of type \|S4; allowed: numbers"),

@@ -74,7 +74,7 @@ def test_behaviours_refuse(learned):
 def _tiny(steps, seed):
     values = np.full((steps + 1, 2), float(seed))
     return datasets.Made(
-        join([Episode(values, values[1:, :1], values[1:, 0])]),
+        join([Episode(values, values[1:, :1] / 8, values[1:, 0])]),
         d4rl.References(0.0, 10.0),
         {"goal": values[1:]},
     )

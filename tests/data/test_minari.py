@@ -105,7 +105,9 @@ def test_what_is_saved_is_loaded(tmp_path):
         ({"observations": np.zeros((4, 3))}, r"has shape \(4, 3\); allowed: \(5, any\)"),
         ({"rewards": np.full(4, np.inf)}, r"episodes\[1\].rewards has numbers that are not fin"),
         ({"rewards": np.zeros(0)}, r"'episode_1/observations' has shape \(5, 3\); allowed: \(1"),
-        ({"actions": np.zeros((4, 3))}, r"episodes\[1\].actions has shape \(4, 3\)"),
+        ({"actions": np.zeros((4, 3))}, r"action_space has low \[-1.0, -1.0\]; allowed: .* \(3,\)"),
+        ({"terminations": np.ones(4)}, "'episode_1/terminations' is true before the last step"),
+        ({"truncations": np.full(4, 2)}, "'episode_1/truncations' has 2; allowed: 0 and 1"),
     ],
 )
 def test_refuses_in_one_line_that_names_the_file(changes, message, tmp_path):
@@ -121,11 +123,47 @@ def test_refuses_in_one_line_that_names_the_file(changes, message, tmp_path):
     [
         ({"type": "Tuple", "subspaces": []}, "space 'Tuple'; allowed: Box, Discrete"),
         ({**UNIT, "low": [-np.inf] * 2}, "actions have no bounds"),
+        ({**UNIT, "high": ["one", "two"]}, r"action_space has high \['one', 'two'\]; allowed: num"),
+        (["Box"], r"metadata.json' has action_space \['Box'\]; allowed: an object"),
     ],
 )
 def test_refuses_actions_that_are_no_vectors(space, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         minari.load(_write(tmp_path / "bad-v0", _episode(), space=space))
+
+
+def test_refuses_actions_that_are_no_categories(tmp_path):
+    space = {"type": "Discrete", "start": 0, "n": 3}
+    episode = _episode(actions=np.asarray([0, 2, 7, 1]))
+    with pytest.raises(ValueError, match="actions are not all among the 3 from 0 on"):
+        minari.load(_write(tmp_path / "a-v0", episode, space=space))
+    with pytest.raises(ValueError, match="action_space has n None; allowed: numbers"):
+        minari.load(_write(tmp_path / "b-v0", episode, space={"type": "Discrete", "start": 0}))
+
+
+def test_refuses_parts_where_there_are_none_and_labels_that_are_words(tmp_path):
+    folder = _write(tmp_path / "a-v0", _episode())
+    with pytest.raises(ValueError, match=r"parts is \('goal',\), but 'episode_0/obs.*' has none"):
+        minari.load(folder, ("goal",))
+    with h5py.File(folder / "data" / "main_data.hdf5", "a") as file:
+        file["episode_0"].attrs["labels"] = "good"
+    with pytest.raises(ValueError, match="'episode_0' has labels of type <U4; allowed: numbers"):
+        minari.load(folder)
+
+
+def test_refuses_an_episode_in_another_file_or_that_is_none(tmp_path):
+    other = _write(tmp_path / "other-v0", _episode()) / "data" / "main_data.hdf5"
+    folder = _write(tmp_path / "a-v0", _episode())
+    path = folder / "data" / "main_data.hdf5"
+    with h5py.File(path, "a") as file:
+        file["episode_1"] = h5py.ExternalLink(str(other), "/episode_0")
+    with pytest.raises(ValueError, match="'episode_1' lies in another file; allowed: in this one"):
+        minari.load(folder)
+    with h5py.File(path, "a") as file:
+        del file["episode_1"]
+        file["episode_1"] = np.zeros(3)
+    with pytest.raises(ValueError, match=r"'episode_1' is <HDF5 dataset.*; allowed: a group"):
+        minari.load(folder)
 
 
 def test_refuses_what_is_no_dataset(tmp_path):

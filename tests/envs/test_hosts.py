@@ -44,6 +44,31 @@ def own_trace(environment, actions, seed):
     return [np.stack(column) for column in zip(*rows, strict=True)]
 
 
+@pytest.mark.parametrize(
+    ("space", "shape"),
+    [
+        pytest.param(spaces.Box(-np.inf, np.inf, (4, 3)), (12,), id="a stack of vectors"),
+        pytest.param(spaces.Box(0.0, 1.0, (4, 3)), (4, 3), id="a grid"),
+        pytest.param(spaces.Box(0, 255, (32, 16), np.uint8), (32, 16, 1), id="shades of grey"),
+        pytest.param(spaces.Box(0, 255, (32, 16, 3), np.uint8), (32, 16, 3), id="an image"),
+    ],
+)
+def test_tables_of_numbers_are_no_pictures(space, shape):
+    class Shown(gymnasium.Env):
+        observation_space, action_space = space, spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            return np.ones(space.shape, space.dtype), {}
+
+        def step(self, action):
+            return np.ones(space.shape, space.dtype), 0.0, False, False, {}
+
+    environment = hosts.from_gymnasium(Shown)
+    assert environment.reset(0).observation.shape == (1, *shape)
+    assert environment.spec.timestep.observation.shape == shape
+
+
 def test_cartpole_gives_gymnasiums_own_trace_and_tells_limits_from_falls():
     def make():
         return gymnasium.make("CartPole-v1", max_episode_steps=20)

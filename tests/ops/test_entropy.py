@@ -52,6 +52,28 @@ def test_what_lies_far_away_surprises_by_its_density():
     )
 
 
+def test_what_is_among_the_others_is_not_its_own_neighbour():
+    points, some = NORMAL[:60], np.asarray([3, 41, 7, 20, 55])
+    found = surprise(
+        jnp.asarray(points), jnp.asarray(points[some]), neighbour=2, same=jnp.asarray(some)
+    )
+    apart = np.linalg.norm(points[:, None] - points[some], axis=-1)
+    apart[some, np.arange(5)] = np.inf
+    second = np.sort(apart, axis=1)[:, 1]
+    known = np.isin(np.arange(60), some)
+    harmonic = np.where(known, sum(1 / i for i in range(2, 5)), sum(1 / i for i in range(2, 6)))
+    wanted = harmonic + np.log(4 / 3 * np.pi) + 3 * np.log(second)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4)
+    fresh = surprise(jnp.asarray(points[:3]), jnp.asarray(points[some]), neighbour=2)
+    np.testing.assert_allclose(fresh, found[:3], rtol=1e-6)
+
+
+def test_points_that_are_as_good_as_the_same():
+    same = jnp.asarray([[0.0, 0.0], [0.001, 0.0], [0.0, 0.002], [3.0, 0.0]])
+    found = surprise(same, same, neighbour=1, same=jnp.arange(4), least=0.01)
+    np.testing.assert_allclose(found[:3], 11 / 6 + np.log(np.pi) + 2 * np.log(0.01), rtol=1e-5)
+
+
 def test_neighbours_are_counted():
     with pytest.raises(ValueError, match="neighbour is 3; allowed: from 1 to 2"):
         entropy(jnp.zeros((3, 2)))

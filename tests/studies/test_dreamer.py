@@ -122,6 +122,12 @@ def test_more_data_make_better_models_and_a_stage_is_read_back(tmp_path, monkeyp
     jax.tree.map(np.testing.assert_array_equal, again.states, found.states)
 
 
+def test_a_model_is_not_fitted_to_less_than_a_sequence():
+    sizes = exploitation.Sizes((1000, 159), ("one model",), 1, 100, 1)
+    with pytest.raises(ValueError, match="amounts has 159; allowed: at least 160, one sequence"):
+        exploitation.fitted("one model", sizes, 1, Stages())
+
+
 @pytest.fixture(scope="module")
 def line():
     """S' = s + a + noise, r = −s'², a = θ features: every gradient is known."""

@@ -221,7 +221,7 @@ def _loss(
     keys = (jax.random.split(key, config.batch_size) for key in (of_segments, of_noise))
     denoising, valuing = (jnp.mean(losses) for losses in jax.vmap(one)(*keys))
     apply = functools.partial(inverse_dynamics(problem, config).apply, params.inverse)
-    pairs = training.draw_pairs(config, problem.episodes, of_transitions)
+    pairs = training.draw_pairs(config, problem.episodes, computed, of_transitions)
     actions = training.inverse_loss(apply, computed.normalizer, problem.episodes, pairs)
     return denoising + actions + valuing, Metrics(denoising, actions, valuing)
 

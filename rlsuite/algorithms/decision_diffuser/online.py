@@ -6,7 +6,7 @@ What is looked for is
     max E Σ_t r_t    such that    H ≥ h,
 
 H the entropy, in nats, of the states in the sequences that were just walked. With a multiplier λ, a
-step earns r_t + λ (−log p̂(s_{t+1})), p̂ being the law of the states kept so far, and
+step earns r_t + λ (−log p̂(s_{t+1})), p̂ being the law of the states kept so far (but itself), and
 
     log λ ← log λ + η (h − H),    at most by η,
 
@@ -39,6 +39,8 @@ from rlsuite.data.offline import Offline
 from rlsuite.envs.episodes import Episodes
 from rlsuite.ops import entropy
 from rlsuite.ops.pytrees import pytree
+
+_LEAST = 0.01  # Normalised states that are nearer to each other are not told apart.
 
 
 @checked
@@ -81,7 +83,7 @@ class FineTuning:
                 f"config field 'conditions' is {told}; allowed: with 'return', by which entropy is "
                 "asked for, and without 'label', which nobody knows of episodes that were walked"
             )
-        least = min(self.references, self.episodes * self.planner.evaluation_length - 1)
+        least = min(self.references, self.episodes * self.planner.evaluation_length) - 1
         if self.neighbour > least:
             raise ValueError(
                 f"config field 'neighbour' is {self.neighbour}; allowed: at most {least}, the "
@@ -160,6 +162,7 @@ def fine_tuning(
     if control is None:
         raise ValueError("offline.control is None; allowed: an environment")
     recorded = problem.offline.episodes
+    planning = {name: given for name, given in callables.items() if name != "optimizer"}
 
     def planner_for(episodes: Episodes) -> Algorithm:
         offline = dataclasses.replace(problem.offline, episodes=episodes)
@@ -174,7 +177,7 @@ def fine_tuning(
 
     def step(key: PRNGKeyArray, state: Tuned) -> tuple[Tuned, Metrics]:
         of_walk, of_references, of_updates = jax.random.split(key, 3)
-        planner = algorithm.planner_of(problem.offline, config.planner, state.planner, **callables)
+        planner = algorithm.planner_of(problem.offline, config.planner, state.planner, **planning)
         walk = acting.walk(config.planner, planner, control, of_walk, config.episodes)
         scale, number = planner.normalizer, state.walked % config.capacity
         episodes = put(state.episodes, walk, number, recorded)
@@ -296,11 +299,19 @@ def surprised(
         The episodes with other rewards.
     """
     real = episodes.ends > jnp.arange(episodes.num_steps)
-    counts = jnp.cumsum(real)
-    drawn = jax.random.randint(key, (config.references,), 0, counts[-1])
+    # Those with the greatest numbers are drawn; without replacement, and steps that are none last.
+    lots = jnp.where(real, jax.random.uniform(key, real.shape), -1.0)
+    lot, drawn = jax.lax.top_k(lots, min(config.references, episodes.num_steps))
     states = normalizer.normalize(episodes.next_observations)
-    others = states[jnp.searchsorted(counts, drawn, "right")]
-    extra = multiplier * entropy.surprise(states, others, neighbour=config.neighbour)
+    found = entropy.surprise(
+        states,
+        states[drawn],
+        neighbour=config.neighbour,
+        where=lot >= 0,
+        same=drawn,
+        least=_LEAST,
+    )
+    extra = multiplier * found
     return episodes._replace(rewards=jnp.where(real, episodes.rewards + extra, 0.0))
 
 
@@ -308,4 +319,5 @@ def _entropy(config: FineTuning, normalizer: Normalizer, walk: Walk) -> Float[Ar
     """H of the states that actions led to."""
     states = normalizer.normalize(walk.observations[:, 1:])
     flat = states.reshape(-1, states.shape[-1])
-    return entropy.entropy(flat, neighbour=config.neighbour, where=walk.real.reshape(-1))
+    where = walk.real.reshape(-1)
+    return entropy.entropy(flat, neighbour=config.neighbour, where=where, least=_LEAST)

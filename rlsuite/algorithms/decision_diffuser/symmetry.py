@@ -72,7 +72,7 @@ def symmetric(network: Denoiser, symmetry: Symmetry) -> Denoiser:
         key: PRNGKeyArray,
         inputs: Float[Array, "horizon n"],
         step: Int[Array, ""],
-        condition: Float[Array, " condition"],
+        condition: Float[Array, " condition"] | None,
         present: Bool[Array, ""] | bool,
     ) -> Params:
         return network.init(key, inputs, step, condition, present)
@@ -81,9 +81,11 @@ def symmetric(network: Denoiser, symmetry: Symmetry) -> Denoiser:
         params: Params,
         inputs: Float[Array, "horizon n"],
         step: Int[Array, ""],
-        condition: Float[Array, " condition"],
+        condition: Float[Array, " condition"] | None,
         present: Bool[Array, ""] | bool,
     ) -> Float[Array, "horizon n"]:
+        if condition is None:  # Nothing is told, by which a thing could be the first.
+            return network.apply(params, inputs, step, None, present)
         first = jnp.asarray(symmetry.first)[jnp.argmax(condition)]
         number = jnp.where(present, first, 0)
         order, labels = (jnp.asarray(x)[number] for x in (symmetry.states, symmetry.labels))

@@ -42,6 +42,7 @@ class Statistics(NamedTuple):
         low: The least of those that segments begin with, or 0.
         high: The greatest, or the scale.
         counts: How many segments begin with this step or an earlier one.
+        steps: How many of the steps up to this one belong to an episode.
     """
 
     normalizer: Normalizer
@@ -50,6 +51,7 @@ class Statistics(NamedTuple):
     low: Float[Array, ""]
     high: Float[Array, ""]
     counts: Int[Array, " step"]
+    steps: Int[Array, " step"]
 
 
 def statistics(
@@ -74,10 +76,19 @@ def statistics(
         high = jnp.max(jnp.where(begins, returns, -jnp.inf))
     else:
         low, high = jnp.zeros(()), jnp.asarray(config.return_scale, returns.dtype)
-    scale = normalizer or _NORMALIZERS[config.model.normalizer].fit(episodes.observations)
-    sizes = jnp.abs(scale.normalize(episodes.observations))
-    bound = jnp.max(jnp.where(left[:, None] > 0, sizes, 0.0), axis=0)
-    return Statistics(scale, bound, returns, low, high, jnp.cumsum(begins))
+    states = jnp.concatenate([episodes.observations, _last_states(episodes)])
+    real = jnp.concatenate([left > 0, episodes.lengths > 0])
+    scale = normalizer or _NORMALIZERS[config.model.normalizer].fit(states)
+    bound = jnp.max(jnp.where(real[:, None], jnp.abs(scale.normalize(states)), 0.0), axis=0)
+    begun, steps = jnp.cumsum(begins), jnp.cumsum(left > 0)
+    return Statistics(scale, bound, returns, low, high, begun, steps)
+
+
+def _last_states(episodes: Episodes) -> Float[Array, "episode n"]:
+    """Of each episode; of one that ended for good its last but one: s_L may not be recorded."""
+    last = jnp.maximum(episodes.starts + episodes.lengths - 1, 0)
+    ended = episodes.terminals[last][:, None]
+    return jnp.where(ended, episodes.observations[last], episodes.next_observations[last])
 
 
 class Example(NamedTuple):
@@ -272,12 +283,15 @@ class Pairs(NamedTuple):
     off: Float[Array, "pair n"]
 
 
-def draw_pairs(config: Config, episodes: Episodes, key: PRNGKeyArray) -> Pairs:
+def draw_pairs(
+    config: Config, episodes: Episodes, computed: Statistics, key: PRNGKeyArray
+) -> Pairs:
     """Some pairs, from one time step to ``stride`` apart, the later state a little off.
 
     Args:
         config: The hyperparameters.
         episodes: The data.
+        computed: Their statistics.
         key: Key.
 
     Returns:
@@ -285,7 +299,8 @@ def draw_pairs(config: Config, episodes: Episodes, key: PRNGKeyArray) -> Pairs:
     """
     of_steps, of_distance, of_size, of_noise = jax.random.split(key, 4)
     shape, size = (config.transitions,), episodes.observations.shape[1]
-    steps = jax.random.randint(of_steps, shape, 0, episodes.num_steps)
+    number = jax.random.randint(of_steps, shape, 0, computed.steps[-1])
+    steps = jnp.searchsorted(computed.steps, number, "right")
     ahead = jax.random.randint(of_distance, shape, 1, config.stride + 1)
     spread = config.blur * jax.random.uniform(of_size, (*shape, 1))
     return Pairs(steps, ahead, spread * jax.random.normal(of_noise, (*shape, size)))

@@ -90,7 +90,7 @@ class Agent(NamedTuple):
             others, inferred anew.
         choose: ``(weights, key, state, mask, greedy=False) -> action``.
         act: ``(weights, key, timestep, carry, greedy=False) -> (action, carry)``: infer and choose;
-            a carry is (inferred state, last action).
+            a carry is (inferred state, last action). Without a key, both are the most probable.
     """
 
     world: WorldModel
@@ -145,17 +145,22 @@ def agent(
         return Learner(weights, slow, states, Range(zero, zero))
 
     def choose(
-        weights: Weights, key: PRNGKeyArray, state: Any, mask: Any, *, greedy: bool = False
+        weights: Weights, key: PRNGKeyArray | None, state: Any, mask: Any, *, greedy: bool = False
     ) -> Array:
         seen = model.dynamics.features(weights.world, state)
         outputs = networks.policy.apply(weights.policy, seen)
         chances = behaviours.distribution(outputs, mask, spec.actions, config.behaviour)
-        return chances.mode() if greedy else chances.sample(key)
+        return chances.mode() if greedy or key is None else chances.sample(key)
 
     def act(
-        weights: Weights, key: PRNGKeyArray, timestep: Timestep, carry: Any, *, greedy: bool = False
+        weights: Weights,
+        key: PRNGKeyArray | None,
+        timestep: Timestep,
+        carry: Any,
+        *,
+        greedy: bool = False,
     ) -> tuple[Array, tuple[Any, Array]]:
-        of_state, of_action = jax.random.split(key)
+        of_state, of_action = (None, None) if key is None else jax.random.split(key)
         before, last_action = carry
         state = model.observe(weights.world, of_state, before, last_action, timestep, None)
         action = choose(weights, of_action, state, timestep.mask, greedy=greedy)

@@ -108,6 +108,19 @@ def learned_world(spec: Spec, model: Model) -> WorldModel:
     return (rssm_world if model.kind == "rssm" else markov_world)(spec, model)
 
 
+def chunk_length(spec: Spec) -> int:
+    """How many steps go into one program: of images one, as XLA on CPU runs loops of them slowly.
+
+    Args:
+        spec: What there is to see.
+
+    Returns:
+        The number.
+    """
+    shown = jax.tree.leaves(spec.timestep.observation)
+    return 1 if any(leaf.dtype == jnp.uint8 for leaf in shown) else 100
+
+
 def world_of(problem: Control, model: Model) -> WorldModel:
     """The world model that a config names.
 
@@ -230,8 +243,8 @@ def make(
     Returns:
         The algorithm: ``step`` returns ``Metrics``, ``evaluate`` an ``Evaluation``. ``act`` takes
         an observation as the environment gives it, or a whole ``Timestep``, whose mask it then
-        respects, and returns an action as a vector; without a key it is the most probable one. Its
-        carry is (inferred state, last action).
+        respects, and returns an action as a vector; without a key it is the most probable one, of
+        the most probable state. Its carry is (inferred state, last action).
 
     Raises:
         ValueError: If the environment's actions or observations are of a kind that is not allowed.
@@ -302,13 +315,10 @@ def make(
     def act(
         key: PRNGKeyArray | None, state: State, observation: Any, carry: Any
     ) -> tuple[Float[Array, " action"], Any]:
-        greedy, key = key is None, jax.random.key(0) if key is None else key
         timestep = observation
         if not isinstance(observation, Timestep):
             timestep = problem.timestep(observation, is_first=carry is None)
         before = (model.initial, jnp.zeros(actions.size)) if carry is None else carry
-        return learned.act(state.learner.weights, key, timestep, before, greedy=greedy)
+        return learned.act(state.learner.weights, key, timestep, before)
 
-    shown = jax.tree.leaves(problem.spec.timestep.observation)
-    images = any(leaf.dtype == jnp.uint8 for leaf in shown)
-    return Algorithm(init, step, act, evaluate, 1 if images else 100)
+    return Algorithm(init, step, act, evaluate, chunk_length(problem.spec))

@@ -19,7 +19,7 @@ References:
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,19 +31,6 @@ from rlsuite.ops.distributions import Deterministic
 Params = Any
 State = Any
 Noise = Literal["all", "state", "none"]
-
-
-class Distribution(Protocol):
-    """What a model predicts."""
-
-    def sample(self, key: PRNGKeyArray) -> Any:
-        """A draw, differentiable in the parameters."""
-
-    def mean(self) -> Any:
-        """The mean."""
-
-    def mode(self) -> Any:
-        """The most probable value."""
 
 
 class Outcome(NamedTuple):
@@ -63,7 +50,7 @@ class Dynamics(NamedTuple):
 
     Attributes:
         transition: ``(params, key, state, action) -> distribution of the next state``. The key is
-            for what is drawn to make the distribution, such as a member of an ensemble.
+            for what is drawn to make the distribution, such as an environment's own noise.
         outcome: ``(params, state, action, next_state) -> Outcome``.
         features: ``(params, state) -> [*batch, feature]``, what a policy and a critic see.
         mask: ``(params, state) -> which entries of an action are allowed``, or None: all are.

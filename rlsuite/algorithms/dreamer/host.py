@@ -32,6 +32,7 @@ from rlsuite.algorithms.dreamer.programs import (
     World,
     act_and_remember,
     blank,
+    cut_off,
     improve,
     prepare,
     respond,
@@ -106,10 +107,7 @@ class _OnHost(Program):
     def _begin_again(self, state: State, step: int) -> State:
         """Go on with new episodes; the ones that were left count as cut off."""
         self._begin(step)
-        replay = state.replay
-        ended = replay.rows.timestep.is_last.at[(replay.written - 1) % replay.capacity].set(True)
-        timestep = replay.rows.timestep._replace(is_last=ended)
-        return state._replace(replay=replay._replace(rows=replay.rows._replace(timestep=timestep)))
+        return state._replace(replay=cut_off(state.replay))
 
     def _act(self, state: State, count: int, *, at_random: bool = False) -> State:
         carry, replay, last = state.carry, state.replay, np.asarray(state.last_score)

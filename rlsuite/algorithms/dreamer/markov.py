@@ -4,14 +4,15 @@ The Markov model predicts, from the observation o (a vector) and the action,
 
     o' ~ N(o + μ_k(o, a), diag σ_k(o, a)²),    r, c ~ heads of (o, a, o'),
 
-with k drawn anew for every prediction from an ensemble of such models. Each is fitted by maximum
-likelihood to all transitions within episodes.
+with k drawn anew for every prediction from an ensemble of such models: a mixture, whose mean is
+that of the members' means. Each is fitted by maximum likelihood to all transitions within episodes.
 
 References:
     Chua et al. 2018: Deep reinforcement learning in a handful of trials using probabilistic
     dynamics models, arXiv:1805.12114 (ensembles; their TS1 draws members as it is done here).
 """
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -26,8 +27,37 @@ from rlsuite.algorithms.dreamer.world import Inferred, WorldModel, head, head_si
 from rlsuite.envs.control import Control, Spec, Timestep
 from rlsuite.nets.layers import MLP
 from rlsuite.ops.distributions import Bernoulli, DiagonalNormal, symlog
+from rlsuite.ops.pytrees import pytree
 
 _MIN_STD = 1e-3
+
+
+@pytree()
+@dataclasses.dataclass(frozen=True)
+class Mixture:
+    """What several models say, one of which is as likely to be right as another.
+
+    Attributes:
+        members: Leaves ``[member, …]``.
+    """
+
+    members: DiagonalNormal
+
+    def sample(self, key: PRNGKeyArray) -> Array:
+        """What a random member says might be, differentiable in its parameters."""
+        of_member, of_value = jax.random.split(key)
+        count, *shape, _ = self.members.loc.shape
+        who = jax.random.randint(of_member, (1, *shape, 1), 0, count)
+        chosen = jax.tree.map(lambda x: jnp.take_along_axis(x, who, axis=0)[0], self.members)
+        return chosen.sample(of_value)
+
+    def mean(self) -> Array:
+        """The mean of the members' means."""
+        return jnp.mean(self.members.mean(), axis=0)
+
+    def mode(self) -> Array:
+        """The mean: where members differ, the most probable value has no closed form."""
+        return self.mean()
 
 
 class _Markov:
@@ -44,7 +74,7 @@ class _Markov:
             )
         layers, units = model.layers, model.units
         size, self.action_size = sum(part.size for part in self.parts), spec.actions.size
-        self.initial = jnp.zeros(size)
+        self.initial, self.sizes = jnp.zeros(size), spec.actions.sizes
         zero = 0.0 if model.heads == "twohot" else 1.0
         self.step: Any = MLP(layers, units, 2 * size, 0.1)
         self.heads: dict[str, Any] = {
@@ -79,11 +109,12 @@ class _Markov:
 
     def transition(
         self, params: Any, key: PRNGKeyArray, state: Array, action: Array
-    ) -> DiagonalNormal:
-        who = jax.random.randint(key, (1, *state.shape[:-1], 1), 0, self.model.members)
-        return jax.tree.map(
-            lambda x: jnp.take_along_axis(x, who, axis=0)[0], self.members(params, state, action)
-        )
+    ) -> DiagonalNormal | Mixture:
+        del key
+        said = self.members(params, state, action)
+        if self.model.members == 1:
+            return jax.tree.map(lambda x: x[0], said)
+        return Mixture(said)
 
     def outcome(self, params: Any, state: Array, action: Array, after: Array) -> Outcome:
         now, then = self.features(params, state), self.features(params, after)
@@ -96,7 +127,7 @@ class _Markov:
     def observe(
         self,
         params: Any,
-        key: PRNGKeyArray,
+        key: PRNGKeyArray | None,
         state: Array,
         action: Array,
         timestep: Timestep,
@@ -137,7 +168,7 @@ class _Markov:
         return self.heads["mask"].apply(params["mask"], self.features(params, state))
 
     def mask(self, params: Any, state: Array) -> Array:
-        return likely(self.mask_logits(params, state))
+        return likely(self.mask_logits(params, state), self.sizes)
 
     def decode(self, params: Any, state: Array) -> Any:
         del params
@@ -185,7 +216,12 @@ def environment_world(problem: Control, model: Model) -> WorldModel:
     )
 
     def observe(
-        params: Any, key: PRNGKeyArray, state: Real, action: Array, timestep: Timestep, inner: Any
+        params: Any,
+        key: PRNGKeyArray | None,
+        state: Real,
+        action: Array,
+        timestep: Timestep,
+        inner: Any,
     ) -> Real:
         del params, key, state, action
         return Real(inner, timestep)

@@ -50,8 +50,8 @@ def parts_of(observation: Any) -> tuple[Part, ...]:
         A part a leaf.
 
     Raises:
-        ValueError: If a leaf has more than three axes, or is an image whose sides are no multiples
-            of 16.
+        ValueError: If a leaf has more than three axes, or is an image without an axis of channels
+            or whose sides are no multiples of 16.
     """
     return tuple(_part(leaf) for leaf in jax.tree.leaves(observation))
 
@@ -62,8 +62,10 @@ def _part(leaf: Any) -> Part:
         raise ValueError(f"observation has shape {shape}; allowed: at most three axes")
     if len(shape) < 2 or math.prod(shape) == max(shape):
         return Part("vector", shape)
-    if len(shape) == 2 or leaf.dtype != jnp.uint8:
+    if leaf.dtype != jnp.uint8:
         return Part("grid", shape)
+    if len(shape) == 2:
+        raise ValueError(f"image has shape {shape}; allowed: three axes, the last one of channels")
     if shape[0] % 16 or shape[1] % 16:
         raise ValueError(f"image has shape {shape}; allowed: sides that are multiples of 16")
     return Part("image", shape)

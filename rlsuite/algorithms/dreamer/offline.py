@@ -10,6 +10,7 @@ imagination of a model that stays as it is. What one run has learned can start t
     run(functools.partial(make_offline, dream_only=True), dataset, config, key, 1000)
 """
 
+import dataclasses
 import os
 import pathlib
 import zipfile
@@ -23,7 +24,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rlsuite.algorithms.dreamer.agent import Agent, Learner, Row, Rule, Update, agent
 from rlsuite.algorithms.dreamer.algorithm import State as OnlineState
-from rlsuite.algorithms.dreamer.algorithm import learned_world, make, updates
+from rlsuite.algorithms.dreamer.algorithm import chunk_length, learned_world, make, updates
 from rlsuite.algorithms.dreamer.behaviour import Heads
 from rlsuite.algorithms.dreamer.config import Config
 from rlsuite.algorithms.dreamer.programs import World
@@ -31,9 +32,12 @@ from rlsuite.core import Algorithm
 from rlsuite.data import replay as replays
 from rlsuite.data.replay import Replay
 from rlsuite.envs.control import Control, Spec
+from rlsuite.ops.pytrees import pytree
 
 
-class Dataset(NamedTuple):
+@pytree(static=("rows",))
+@dataclasses.dataclass(frozen=True)
+class Dataset:
     """What there is to learn from; a problem.
 
     Attributes:
@@ -41,12 +45,19 @@ class Dataset(NamedTuple):
         replay: What was remembered.
         environment: Where to evaluate; None evaluates nothing.
         learner: What to go on from; None begins anew.
+        rows: How many rows of each environment there are, as it was known when this was made.
     """
 
     spec: Spec
     replay: Replay
     environment: Control | None = None
     learner: Learner | None = None
+    rows: int = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        """Count rows: in a program, nobody can."""
+        rows = np.minimum(np.min(self.replay.written), self.replay.capacity)
+        object.__setattr__(self, "rows", int(rows))
 
 
 class State(NamedTuple):
@@ -111,6 +122,8 @@ def make_offline(
             learner: the dreams of an untrained model teach nothing.
     """
     _check(dataset, config, dream_only)
+    if dream_only:
+        config = _dreaming(config)
     learned = agent(dataset.spec, config, world=world, networks=networks, optimizer=optimizer)
     if dream_only:
         learned = _frozen(learned)
@@ -134,7 +147,7 @@ def make_offline(
         return State(learner, replay.rows.state, replay.online), metrics
 
     if dataset.environment is None:
-        return Algorithm(init, step)
+        return Algorithm(init, step, chunk_length=chunk_length(dataset.spec))
     online = make(dataset.environment, config, world=world, networks=networks, optimizer=optimizer)
 
     def evaluate(key: PRNGKeyArray, state: State) -> Any:
@@ -156,15 +169,22 @@ def _learner_only(state: State) -> Any:
 def _check(dataset: Dataset, config: Config, dream_only: bool) -> None:
     if dream_only and dataset.learner is None:
         raise ValueError("dream_only is True and the dataset has no learner; allowed: with one")
-    replay, needed = dataset.replay, config.sequence_length + 1
-    if isinstance(replay.written, jax.core.Tracer):
-        return
-    rows = min(int(replay.written), replay.capacity)
-    if rows < needed:
+    needed = config.sequence_length + 1
+    if dataset.rows < needed:
         raise ValueError(
-            f"replay has {rows} rows of each environment; allowed: at least sequence_length + 1, "
-            f"{needed}"
+            f"replay has {dataset.rows} rows of each environment; allowed: at least "
+            f"sequence_length + 1, {needed}"
         )
+
+
+def _dreaming(config: Config) -> Config:
+    """A config, any of whose numbers may be traced, whose critic learns nothing of the replay."""
+
+    def changed(path: Any, value: Any) -> Any:
+        name = jax.tree_util.keystr(path, simple=True, separator=".")
+        return 0.0 * value if name == "behaviour.replay_value_scale" else value
+
+    return jax.tree_util.tree_map_with_path(changed, config)
 
 
 def _frozen(learned: Agent) -> Agent:
@@ -219,7 +239,8 @@ def load_replay(
         config: The hyperparameters; ``config.model`` says what a state is.
         world: Makes the world model from (spec, ``config.model``).
         blank_states: Whether to leave out the states that are in the file, which a model of
-            another shape inferred; updates then infer them anew.
+            another shape inferred; updates then infer them anew. A Markov model's are what was
+            seen.
 
     Returns:
         The replay.
@@ -243,7 +264,14 @@ def load_replay(
         array = _checked(path, arrays, name, expected, shape.dtype)
         rest = capacity - filled if ring else 0
         leaves.append(np.pad(array, [(0, rest)] + [(0, 0)] * (array.ndim - 1)) if ring else array)
-    return jax.tree.map(jnp.asarray, jax.tree.unflatten(jax.tree.structure(empty), leaves))
+    replay: Replay = jax.tree.map(
+        jnp.asarray, jax.tree.unflatten(jax.tree.structure(empty), leaves)
+    )
+    if blank_states and config.model.kind == "markov":
+        rows = replay.rows
+        seen = model.observe({}, jax.random.key(0), rows.state, rows.action, rows.timestep, None)
+        replay = replay._replace(rows=rows._replace(state=seen))
+    return replay
 
 
 def _named(replay: Any) -> dict[str, Any]:

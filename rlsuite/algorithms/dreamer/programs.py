@@ -94,6 +94,21 @@ def blank(maker: Maker, arguments: Arguments) -> State:
     return State(learned.init(arguments.key), _nothing(learned, count), replay, jnp.zeros(count))
 
 
+def cut_off(replay: Replay) -> Replay:
+    """A replay whose episodes are left where they are: what comes next does not follow.
+
+    Args:
+        replay: Of ``Row``s.
+
+    Returns:
+        The replay, its last rows being their episodes' last.
+    """
+    timestep = replay.rows.timestep
+    last = timestep.is_last.at[(replay.written - 1) % replay.capacity].set(True)
+    rows = replay.rows._replace(timestep=timestep._replace(is_last=last))
+    return replay._replace(rows=rows)
+
+
 def _nothing(learned: Agent, count: int) -> Any:
     """The carry of ``count`` environments before an episode."""
     states = jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *x.shape)), learned.world.initial)

@@ -36,7 +36,14 @@ from rlsuite.algorithms.dreamer.algorithm import learn, learned_world
 from rlsuite.algorithms.dreamer.behaviour import Heads
 from rlsuite.algorithms.dreamer.config import Config
 from rlsuite.algorithms.dreamer.latencies import RealTime
-from rlsuite.algorithms.dreamer.programs import Maker, World, blank, prepare, respond
+from rlsuite.algorithms.dreamer.programs import (
+    Maker,
+    World,
+    blank,
+    cut_off,
+    prepare,
+    respond,
+)
 from rlsuite.data import replay as replays
 from rlsuite.data.replay import Replay
 from rlsuite.envs.hosts import HostEnvironment
@@ -258,7 +265,7 @@ def real_time(
     fresh = blank(maker, of_start)
     # Copies: both are donated.
     learner = jax.tree.map(jnp.copy, learner) if learner is not None else fresh.learner
-    replay = jax.tree.map(jnp.copy, replay) if replay is not None else fresh.replay
+    replay = jax.tree.map(jnp.copy, cut_off(replay)) if replay is not None else fresh.replay
     learns = _Learning(maker, of_learning, learner, replay)
     if learning:
         learns.rehearse()

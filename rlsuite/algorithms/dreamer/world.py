@@ -19,11 +19,12 @@ References:
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from rlsuite.algorithms.dreamer import observations
@@ -70,6 +71,7 @@ class WorldModel(NamedTuple):
         initial: The state before an episode begins, of one environment.
         observe: ``(params, key, state, action, timestep, inner) -> state``: infer the state from
             the one before, the action between them and what is seen now, with any batch axes.
+            Without a key, the most probable one.
             ``inner`` is the environment's own state, or None where it is not known.
         infer: ``(params, key, before, actions, timesteps, stored) -> Inferred`` for sequences
             ``[sequence, time, …]``: ``before`` are the states before their first time steps,
@@ -82,7 +84,7 @@ class WorldModel(NamedTuple):
 
     init: Callable[[PRNGKeyArray], Params]
     initial: State
-    observe: Callable[[Params, PRNGKeyArray, State, Array, Timestep, Any], State]
+    observe: Callable[[Params, PRNGKeyArray | None, State, Array, Timestep, Any], State]
     infer: Callable[[Params, PRNGKeyArray, State, Array, Timestep, State], Inferred]
     dynamics: Dynamics
     decode: Callable[[Params, State], Any] | None = None
@@ -188,10 +190,20 @@ def divergences(
     }
 
 
-def likely(logits: Float[Array, "*batch action"]) -> Bool[Array, "*batch action"]:
-    """Which entries of an action are allowed, as predicted; all of them where none seems to be."""
-    allowed = logits > 0
-    return allowed | ~jnp.any(allowed, axis=-1, keepdims=True)
+def likely(
+    logits: Float[Array, "*batch action"], sizes: Sequence[int]
+) -> Bool[Array, "*batch action"]:
+    """Which entries of an action are allowed, as predicted.
+
+    Args:
+        logits: Of each being allowed.
+        sizes: How many categories each part of an action has.
+
+    Returns:
+        These; of a part of which none seems to be, all.
+    """
+    parts = jnp.split(logits > 0, np.cumsum(sizes)[:-1], axis=-1)
+    return jnp.concatenate([x | ~jnp.any(x, axis=-1, keepdims=True) for x in parts], axis=-1)
 
 
 class _Recurrent:
@@ -200,7 +212,7 @@ class _Recurrent:
     def __init__(self, spec: Spec, model: Model) -> None:
         """Make the networks; nothing has parameters yet."""
         self.model, self.shown = model, spec.timestep.observation
-        self.action_size = spec.actions.size
+        self.action_size, self.sizes = spec.actions.size, spec.actions.sizes
         self.parts = observations.parts_of(self.shown)
         layers, units, depth = model.layers, model.units, model.depth
         zero = 0.0 if model.heads == "twohot" else 1.0
@@ -240,22 +252,23 @@ class _Recurrent:
     def update(
         self,
         params: Params,
-        key: PRNGKeyArray,
+        key: PRNGKeyArray | None,
         before: Latent,
         action: Array,
         tokens: Array,
         is_first: Array,
     ) -> tuple[Latent, Array]:
-        """The next latent, drawn from the posterior, and the posterior's parameters."""
+        """The next latent, drawn from the posterior or its mode, and the posterior's parameters."""
         before, action = clear(is_first, (before, action))
         deter = self.apply(params, "rssm", before, action, method="recur")
         posterior = self.apply(params, "rssm", deter, tokens, method="posterior")
-        return LatentDistribution(deter, self.latent_of(posterior)).sample(key), posterior
+        found = LatentDistribution(deter, self.latent_of(posterior))
+        return found.mode() if key is None else found.sample(key), posterior
 
     def observe(
         self,
         params: Params,
-        key: PRNGKeyArray,
+        key: PRNGKeyArray | None,
         state: Latent,
         action: Array,
         timestep: Timestep,
@@ -323,7 +336,7 @@ class _Recurrent:
         )
 
     def mask(self, params: Params, latent: Latent) -> Array:
-        return likely(self.apply(params, "mask", features(latent)))
+        return likely(self.apply(params, "mask", features(latent)), self.sizes)
 
     def decode(self, params: Params, latent: Latent) -> Any:
         decoded = self.apply(params, "decoder", latent)

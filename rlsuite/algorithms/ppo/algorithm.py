@@ -139,7 +139,7 @@ def make(
             inner=None,
             observation=observation.observation if is_timestep else observation,
             mask=observation.mask if is_timestep else None,
-            is_first=jnp.zeros((), bool),
+            is_first=observation.is_first if is_timestep else jnp.zeros((), bool),
             carry=net.initial(()) if carry is None else carry,
             episode_return=jnp.zeros(()),
             episode_length=jnp.zeros(()),

@@ -33,7 +33,7 @@ FULL = Sizes(
         Contest("cartpole", 475.0, 8_000, 5),
         Contest("catch", 0.9, 12_000, 3),
     ),
-    frozen=exploitation.Sizes((100, 200, 400, 1000, 4000), tuple(exploitation.KINDS), 1500, 400, 4),
+    frozen=exploitation.Sizes((160, 200, 400, 1000, 4000), tuple(exploitation.KINDS), 1500, 400, 4),
     num_batches=32,
     open_loop=open_loop.Sizes(1500, 400, 32),
     sweep=sweep.Sizes((0.0, 0.5, 0.95, 1.0), (1, 3, 7, 15), 1000, 2),

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rlsuite.algorithms.dreamer import acting, behaviour
 from rlsuite.algorithms.dreamer.agent import Learner, Row, agent
-from rlsuite.algorithms.dreamer.algorithm import world_of
+from rlsuite.algorithms.dreamer.algorithm import chunk_length, world_of
 from rlsuite.algorithms.dreamer.config import Config
 from rlsuite.algorithms.dreamer.dynamics import imagine
 from rlsuite.algorithms.dreamer.world import Inferred, WorldModel
@@ -27,8 +27,6 @@ from rlsuite.ops.pytrees import pytree
 Params = Any
 HOLD = 0.8
 """The chance that a random action is kept for another step."""
-
-IMAGES_A_CHUNK = 1
 
 
 class Source(NamedTuple):
@@ -171,9 +169,7 @@ def fit(problem: Source, config: Config) -> Algorithm:
         params = jax.tree.map(jnp.add, state.params, update)
         return Fit(params, optimizer, state.replay), Fitness(value)
 
-    shown = jax.tree.leaves(control.spec.timestep.observation)
-    images = any(leaf.dtype == jnp.uint8 for leaf in shown)
-    return Algorithm(init, step, chunk_length=IMAGES_A_CHUNK if images else 100)
+    return Algorithm(init, step, chunk_length=chunk_length(control.spec))
 
 
 @pytree()
