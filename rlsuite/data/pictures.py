@@ -51,6 +51,21 @@ def to_light(images: Any) -> Float[Array, "*picture"]:
     return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
 
 
+def check_length(problem: Control, length: int) -> None:
+    """Refuse to act for longer than an episode goes on.
+
+    Args:
+        problem: Where.
+        length: How many actions.
+
+    Raises:
+        ValueError: If an episode has fewer, as far as that is known.
+    """
+    most = getattr(problem.params, "max_steps_in_episode", None)
+    if most is not None and not isinstance(most, jax.core.Tracer) and length > most:
+        raise ValueError(f"config field 'length' is {length}; allowed: at most {int(most)}")
+
+
 def collect(
     problem: Control,
     act: Act,

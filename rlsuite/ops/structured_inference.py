@@ -88,7 +88,9 @@ def chain(initial: Moments, known: Expected, actions: Float[Array, "steps m"]) -
     noise = positive_definite.inverse(factor)
     fixed = inputs_of(jnp.zeros((steps, n), actions.dtype), actions)[:, n:]
     offset = jnp.einsum("tij,tj->ti", mean_map[..., n:], fixed)
-    unknown = known.quadratic - known.precision_map.mT @ mean_map
+    # Its value is exact, its slopes are those of what it follows from; see ``mniw.Expected``.
+    follows = known.quadratic - known.precision_map.mT @ mean_map
+    unknown = jax.lax.stop_gradient(known.spread - follows) + follows
     excess = Potential(
         unknown[..., :n, :n],
         -jnp.einsum("tij,tj->ti", unknown[..., :n, n:], fixed),

@@ -72,6 +72,7 @@ def known_system():
         precision @ FORWARD,
         FORWARD.T @ precision @ FORWARD,
         np.linalg.slogdet(NOISE)[1],
+        np.zeros((N + M + 1, N + M + 1)),
     )
 
 

@@ -51,6 +51,11 @@ def test_what_is_refused():
         solar.make(lamps(), dataclasses.replace(PROBE.config, capacity=20))
     with pytest.raises(ValueError, match="'size' is 3; allowed with velocities: even"):
         solar.make(lamps(), dataclasses.replace(PROBE.config, velocities=True, size=3))
+    with pytest.raises(ValueError, match="'rollouts' is 8; allowed: at most first_rollouts, 7"):
+        solar.make(lamps(), dataclasses.replace(PROBE.config, first_rollouts=7))
+    changed = dataclasses.replace(PROBE.config, full=True, representation="independent")
+    with pytest.raises(ValueError, match="'representation' is 'independent'; allowed with full"):
+        solar.make(lamps(), changed)
     changed = dataclasses.replace(PROBE.config, velocities=True, representation="independent")
     with pytest.raises(ValueError, match="'representation' is 'independent'; allowed with veloc"):
         solar.make(lamps(), changed)

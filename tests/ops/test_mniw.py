@@ -110,7 +110,7 @@ def close(one, other, rtol=1e-10, atol=0.0):
 
 def flat(statistics):
     """The statistics t of several (F, Σ), or their mean, as vectors."""
-    precision, precision_map, quadratic, log_determinant = statistics
+    precision, precision_map, quadratic, log_determinant = statistics[:4]
     lead = log_determinant.shape
     parts = (-precision / 2, precision_map, -quadratic / 2, -log_determinant / 2)
     return np.concatenate([np.reshape(part, (*lead, -1)) for part in parts], axis=-1)
@@ -137,6 +137,13 @@ def test_the_log_normalizers_gradient_is_the_expected_statistics(found):
     gradient = gradients(arrays(Q), arrays(P), found)[0]
     parts = [np.ravel(part) for part in (gradient.yy, gradient.yx, gradient.xx, gradient.pairs)]
     np.testing.assert_allclose(np.concatenate(parts), flat(found["expected"]), rtol=1e-11)
+
+
+def test_what_is_not_known_of_the_maps_follows_from_the_other_expectations(found):
+    _, _, quadratic, _, spread = found["expected"]
+    solved = np.linalg.solve(found["expected"].precision, found["expected"].precision_map)
+    follows = quadratic - np.asarray(found["expected"].precision_map).T @ solved
+    np.testing.assert_allclose(spread, follows, rtol=1e-9)
 
 
 def test_entropy_divergence_and_likelihood_are_expectations(found):

@@ -118,7 +118,7 @@ def test_costs_are_told_over_the_best_ones():
 
 
 def test_the_point_is_learned_and_filmed():
-    sizes = curves.Sizes(4, 2, 2, 1, 1, 1, 1, (curves.SOLAR,))
+    sizes = curves.Sizes(10, 2, 2, 1, 1, 1, 1, (curves.SOLAR,))
     made = curves.section(sizes, Stages())
     assert [x.name for x in made.pictures] == [
         "curves",

@@ -223,12 +223,28 @@ def held_out(
     return jax.tree.map(jnp.mean, every)
 
 
+def check_learning(config: Config, transition: Transition) -> None:
+    """Refuse ways of learning that a transition does not have.
+
+    Args:
+        config: Of which ``objective`` and ``how`` count.
+        transition: The transition.
+
+    Raises:
+        ValueError: If a law of it is known, and the config asks for anything but the one way there
+            is to learn that.
+    """
+    for field, allowed in (("objective", "elbo"), ("how", "smoothed")):
+        given = getattr(config, field)
+        if transition.conjugate is not None and given != allowed:
+            raise ValueError(
+                f"config field {field!r} is {given!r}; allowed with a transition of which a law is "
+                f"known: {allowed!r}"
+            )
+
+
 def _check(problem: Recorded, config: Config, transition: Transition) -> None:
-    if transition.conjugate is not None and config.objective != "elbo":
-        raise ValueError(
-            f"config field 'objective' is {config.objective!r}; allowed with a transition of which "
-            f"a law is known: 'elbo'"
-        )
+    check_learning(config, transition)
     for name, episodes in zip(problem._fields, problem, strict=True):
         count, steps = episodes.actions.shape[:2]
         shape = episodes.images.shape[:2]

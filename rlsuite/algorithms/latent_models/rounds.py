@@ -9,12 +9,12 @@ import optax
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from rlsuite.algorithms.latent_models import learning
-from rlsuite.algorithms.latent_models.algorithm import Recorded
+from rlsuite.algorithms.latent_models.algorithm import Recorded, check_learning
 from rlsuite.algorithms.latent_models.config import Config
 from rlsuite.algorithms.latent_models.learning import Learner, default_optimizer
 from rlsuite.algorithms.latent_models.model import LatentModel
 from rlsuite.configuration import config, setting
-from rlsuite.data.pictures import Act, PictureEpisodes, collect, wander
+from rlsuite.data.pictures import Act, PictureEpisodes, check_length, collect, wander
 from rlsuite.envs.control import Control
 
 
@@ -88,10 +88,12 @@ def rounds_of(
         The rounds.
 
     Raises:
-        ValueError: If actions are categories.
+        ValueError: If actions are categories, episodes end before ``length`` of them, or the
+            model's config asks for what its transition does not have.
     """
     if problem.actions.is_discrete:
         raise ValueError("problem has actions that are categories; allowed: numbers")
+    check_length(problem, config.length)
     size = problem.actions.size
     as_bytes = config.as_bytes and len(problem.spec.timestep.observation.shape) == 3
 
@@ -103,6 +105,7 @@ def rounds_of(
 
     shapes = jax.eval_shape(blank, jax.random.key(0))
     latent = model(Recorded(shapes, shapes), config.model)
+    check_learning(config.model, latent.transition)
     learner = Learner(latent, optimizer or default_optimizer(config.model), config.model)
     return Rounds(learner, walk, config, size)
 

@@ -22,7 +22,15 @@ from rlsuite.algorithms.solar.local import mean_dynamics
 from rlsuite.algorithms.solar.model import Parts
 from rlsuite.algorithms.solar.state import Evaluation, Metrics, State
 from rlsuite.core import Algorithm
-from rlsuite.data.pictures import PictureEpisodes, collect, judge, kept, wander, with_room
+from rlsuite.data.pictures import (
+    PictureEpisodes,
+    check_length,
+    collect,
+    judge,
+    kept,
+    wander,
+    with_room,
+)
 from rlsuite.envs.control import Control
 from rlsuite.nets.network import from_linen
 from rlsuite.nets.sight_networks import Networks, of_pictures, of_places
@@ -194,15 +202,23 @@ def _check(problem: Control, config: Config) -> None:
         raise ValueError(f"problem has observations of shape {shape}; allowed: (height, width, c)")
     if problem.actions.is_discrete:
         raise ValueError("problem has actions that are categories; allowed: numbers")
-    most = getattr(problem.params, "max_steps_in_episode", None)
-    if most is not None and not isinstance(most, jax.core.Tracer) and config.length > most:
-        raise ValueError(f"config field 'length' is {config.length}; allowed: at most {int(most)}")
+    check_length(problem, config.length)
     if config.velocities and config.size % 2 == 1:
         raise ValueError(f"config field 'size' is {config.size}; allowed with velocities: even")
     if config.velocities and config.representation != "structured":
         raise ValueError(
             f"config field 'representation' is {config.representation!r}; allowed with velocities: "
             "'structured'"
+        )
+    if config.full and config.representation != "structured":
+        raise ValueError(
+            f"config field 'representation' is {config.representation!r}; allowed with full: "
+            "'structured', as dynamics have no other part in the bound"
+        )
+    if config.rollouts > config.first_rollouts:
+        raise ValueError(
+            f"config field 'rollouts' is {config.rollouts}; allowed: at most first_rollouts, "
+            f"{config.first_rollouts}, of which the last are the first policy's"
         )
     if config.capacity < config.first_rollouts + config.rollouts:
         raise ValueError(

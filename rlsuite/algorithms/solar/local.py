@@ -151,7 +151,7 @@ def refitted(
         jnp.concatenate([old.gain, old.offset[..., None]], axis=-1),
         jnp.broadcast_to(10 * jnp.eye(n + 1), (steps, n + 1, n + 1)),
     )
-    law = mniw.to_moments(mniw.posterior(mniw.to_natural(prior), mniw.statistics(x, u)))
+    law = mniw.given_residuals(prior, mniw.statistics(x, u - x @ prior.mean.mT))
     found = mniw.mean(law)
     return lqr.Policy(law.mean[..., :n], law.mean[..., n], found.covariance)
 

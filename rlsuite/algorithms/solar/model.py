@@ -5,7 +5,7 @@ r"""SOLAR's model of episodes seen as pictures, and what it is trained to do.
 
 An encoder says of each picture a diagonal potential ψ(s; o). The bound of an episode's evidence is
 
-    L = Σ_t E log p(o_t | s_t) + Σ_t E log p(c_t | s_t, a_t) − β KL(q(s) ‖ p(s | F, Σ))
+    L = Σ_t E log p(o_t | s_t) + Σ_t E log p(c_t | s_t, a_t) − KL(q(s) ‖ p(s | F, Σ))
 
 less its share of KL(q(F, Σ) ‖ p(F, Σ)), with one draw from q(s). The **natural gradient** of the
 bound with respect to q(F, Σ) is its gradient with respect to the expected statistics of that law:

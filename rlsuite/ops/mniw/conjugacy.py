@@ -265,7 +265,7 @@ def expected(law: MNIW) -> Expected:
         law: That of (F, Σ).
 
     Returns:
-        The four.
+        The four, and the first term of the third.
 
     Raises:
         ValueError: If the shapes do not fit, or ν ≤ n − 1.
@@ -273,12 +273,13 @@ def expected(law: MNIW) -> Expected:
     check(law)
     factor, nu = cholesky(law.psi), law.nu[..., None, None]
     half = solve_lower(factor, law.mean)
-    quadratic = law.mean.shape[-2] * law.column_covariance + nu * (half.mT @ half)
+    spread = law.mean.shape[-2] * law.column_covariance
     return Expected(
         nu * inverse(factor),
         nu * solve_upper(factor, half),
-        quadratic,
+        spread + nu * (half.mT @ half),
         expected_log_determinant(law, log_determinant(factor)),
+        spread,
     )
 
 

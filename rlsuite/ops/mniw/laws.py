@@ -54,12 +54,16 @@ class Expected(NamedTuple):
         precision_map: E[Σ⁻¹ F], ``[*batch, n, m]``.
         quadratic: E[Fᵀ Σ⁻¹ F], ``[*batch, m, m]``.
         log_determinant: E[log |Σ|], ``[*batch]``.
+        spread: E[(F − M)ᵀ Σ⁻¹ (F − M)] = n V, what is not known of F, ``[*batch, m, m]``. It
+            follows from the others, as E[Fᵀ Σ⁻¹ F] − E[Σ⁻¹ F]ᵀ E[Σ⁻¹]⁻¹ E[Σ⁻¹ F]; but where the
+            noise is small, no digit of that difference is left.
     """
 
     precision: Float[Array, "*batch n n"]
     precision_map: Float[Array, "*batch n m"]
     quadratic: Float[Array, "*batch m m"]
     log_determinant: Float[Array, "*batch"]
+    spread: Float[Array, "*batch m m"]
 
 
 class Regression(NamedTuple):
