@@ -174,8 +174,8 @@ DATASETS: Mapping[str, Dataset] = {
     ),
     "block-stacking": Dataset(
         "four blocks and a gripper: single stackings",
-        simulated("rlsuite.envs.block_stacking", "block_stacking", 97, 1.0),
-        2400 * 97,
+        simulated("rlsuite.envs.block_stacking", "block_stacking", 99, 1.0),
+        2400 * 99,
     ),
     "gait": Dataset(
         "four legs that bound, pace or trot",

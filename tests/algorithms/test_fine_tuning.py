@@ -182,6 +182,22 @@ def test_what_was_never_shown_is_found():
     assert np.all(np.asarray(result.state.episodes.lengths) > 0)
 
 
+def test_plans_follow_a_value_that_was_learned():
+    """Diffuser: nothing is told; half of what was shown leads away from the goal."""
+    problem = offline.point(0.5)
+    model = dataclasses.replace(CONFIG.model, value=True)
+    config = dataclasses.replace(CONFIG, conditions=(), model=model)
+    trained = run(dd.make, problem, config, KEY, 600, chunk_length=100, progress=False).state
+
+    def score(weight):
+        planning = dataclasses.replace(CONFIG.planning, value_guidance=weight)
+        followed = dataclasses.replace(config, planning=planning)
+        return float(jax.jit(dd.make(problem, followed).evaluate)(KEY, trained).score)
+
+    assert score(0.0) < 50
+    assert score(3.0) > 90
+
+
 def test_what_is_refused():
     for changes, message in (
         ({"capacity": 20}, "'capacity' is 20; allowed: a multiple of 'episodes', 16"),

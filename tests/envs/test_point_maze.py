@@ -11,7 +11,7 @@ import pytest
 
 from rlsuite.data.offline import offline
 from rlsuite.envs import point_maze as mazes
-from rlsuite.envs.episodes import Episode, join
+from rlsuite.envs.episodes import Episode, join, split
 from rlsuite.envs.rollouts import episode_returns
 from rlsuite.problems import mazes as problems
 
@@ -102,6 +102,27 @@ def test_demonstrations_are_walks_through_the_whole_maze():
     np.testing.assert_allclose(after, episodes.next_observations, atol=1e-4)
     near = np.linalg.norm(episodes.next_observations[:, :2] - problem.params.goal, axis=1) <= 0.5
     np.testing.assert_array_equal(episodes.rewards, near)
+
+
+def test_journeys_are_the_walks_cut_up():
+    """One begins where the last one ended; what comes after the last goal is left out."""
+    key = jax.random.key(1)
+    walks = split(mazes.demonstrations("umaze", key, 3))
+    ways = iter(split(mazes.demonstrations("umaze", key, 3, journeys=True)))
+    way, count = next(ways), 0
+    for walk in walks:
+        place = 0
+        while way is not None and place + len(way.rewards) <= len(walk.rewards):
+            end = place + len(way.rewards)
+            if not np.array_equal(way.observations, walk.observations[place : end + 1]):
+                break
+            np.testing.assert_array_equal(way.actions, walk.actions[place:end])
+            np.testing.assert_array_equal(way.rewards, walk.rewards[place:end])
+            place, way, count = end, next(ways, None), count + 1
+        # It takes less than a hundred steps to the next goal in so small a maze.
+        assert place > len(walk.rewards) - 150
+    assert way is None
+    assert count > 3 * len(walks)
 
 
 def test_an_episode_is_cut_off():

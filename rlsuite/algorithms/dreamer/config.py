@@ -22,8 +22,8 @@ class Model:
         layers: Hidden layers of encoder, decoder and Markov models.
         depth: Scale of the numbers of convolutional channels.
         members: Size of the ensemble of Markov models.
-        heads: "twohot", distributions over 255 exponentially spaced bins (V3), or "normal", of unit
-            variance (V1), for reward and value.
+        heads: "twohot", distributions over 255 exponentially spaced bins (V3), or "normal", squared
+            errors (V1's, but for the half), for reward and value.
         symlog: Whether vectors go through symlog.
         unimix: Share of a uniform distribution in the categorical latents.
         free_nats: Below so many nats a divergence is not reduced further.
