@@ -250,6 +250,8 @@ def audit(
 ) -> Audit:
     """What a setting leads to on Gaussian data, and how far that is from what was meant.
 
+    Bounds of x̂_0 and starts from a guess are no part of it: with them, nothing is Gaussian.
+
     Args:
         schedule: The schedule.
         sampler: The sampler, ``cooled`` or not; what is meant is at temperature 1.

@@ -221,6 +221,12 @@ def test_ratios_are_one_before_anything_is_learned(memory):
     np.testing.assert_allclose(losses.policy_loss, 0.0, atol=1e-5)
 
 
+def test_bytes_are_left_to_networks_that_know_them():
+    image = jax.ShapeDtypeStruct((16, 16, 3), jnp.uint8)
+    with pytest.raises(ValueError, match="observation has bytes; allowed: numbers, images with"):
+        ppo.actor_critic(Actions(sizes=(2,)), image, (8,))
+
+
 def test_a_memory_ends_with_its_episode_also_where_the_caller_goes_on():
     problem = control("MemoryChain-bsuite", memory_length=3)
     config = ppo.Config(

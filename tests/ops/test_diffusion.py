@@ -177,17 +177,19 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_the_law_is_that_of_the_walk(case):
-    """The walk is affine in its noise: its exact moments from unit vectors in place of draws."""
-    sampler, conditions, weights = CASES[case]
+def settings(case):
+    """(schedule, what is known, what predicts) of a case."""
+    _, conditions, weights = CASES[case]
     known = first_is_known() if case.startswith("known") else None
     schedule = COSINE if case in ("ddim", "dpm") else LINEAR
-    predict = exact(schedule, conditions, weights)
-    found = gaussian_diffusion.law(schedule, sampler, DATA, conditions, weights, known)
+    return schedule, known, exact(schedule, conditions, weights)
 
-    @compiled
-    @jax.vmap
+
+def affine(case):
+    """The end of a walk as a function of its start and of what is drawn on its way."""
+    sampler = CASES[case][0]
+    _, known, predict = settings(case)
+
     def end(start, noise):
         def step(carry, now):
             (x, before), (k, of_x, of_data, of_before, of_noise, drawn) = carry, now
@@ -200,6 +202,35 @@ def test_the_law_is_that_of_the_walk(case):
         (x, _), _ = jax.lax.scan(step, (start, jnp.zeros(SIZE)), (sampler.steps, *rates, noise))
         return x if known is None else known.put(x)
 
+    return end
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_walk_is_that_affine_function_of_its_draws(case):
+    sampler = CASES[case][0]
+    _, known, predict = settings(case)
+
+    @compiled
+    def both(key):
+        of_start, of_walk = jax.random.split(key)
+        start = sampler.start * jax.random.normal(of_start, (SIZE,))
+        keys = jax.random.split(of_walk, sampler.num_steps)
+        noise = jax.vmap(lambda key: jax.random.normal(key, (SIZE,)))(keys)
+        walked = diffusion.walk(sampler, predict, of_walk, start, known=known)
+        return walked, affine(case)(start, noise)
+
+    for seed in range(3):
+        walked, wanted = both(jax.random.key(seed))
+        np.testing.assert_allclose(walked, wanted, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_law_is_that_of_the_walk(case):
+    """The walk is affine in its noise: its exact moments from unit vectors in place of draws."""
+    sampler, conditions, weights = CASES[case]
+    schedule, known, _ = settings(case)
+    found = gaussian_diffusion.law(schedule, sampler, DATA, conditions, weights, known)
+    end = compiled(jax.vmap(affine(case)))
     inputs = SIZE * (1 + sampler.num_steps)
     units = np.concatenate([np.zeros((1, inputs)), np.eye(inputs)])
     starts = sampler.start * units[:, :SIZE]
@@ -212,9 +243,7 @@ def test_the_law_is_that_of_the_walk(case):
 @pytest.mark.parametrize("case", ["ancestral", "dpm", "known"])
 def test_walks_have_the_moments_of_their_law(case):
     sampler, conditions, weights = CASES[case]
-    known = first_is_known() if case.startswith("known") else None
-    schedule = COSINE if case == "dpm" else LINEAR
-    predict = exact(schedule, conditions, weights)
+    schedule, known, predict = settings(case)
     found = gaussian_diffusion.law(schedule, sampler, DATA, conditions, weights, known)
 
     @optimized

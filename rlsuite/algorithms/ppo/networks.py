@@ -175,8 +175,16 @@ def actor_critic(
         Tanh layers for vectors, rectified linear units for grids. Policy and value share nothing
         of a vector; of a grid, the convolution and the first layer. With a memory, they share the
         convolution, one layer and the cell, and have all hidden layers on top of their own.
+
+    Raises:
+        ValueError: If the observation is an image of bytes.
     """
-    shapes = [leaf.shape for leaf in jax.tree.leaves(observation)]
+    leaves = jax.tree.leaves(observation)
+    if any(leaf.dtype == jnp.uint8 for leaf in leaves):
+        raise ValueError(
+            "observation has bytes; allowed: numbers, images with a network of your own"
+        )
+    shapes = [leaf.shape for leaf in leaves]
     is_grid = [len(shape) for shape in shapes] == [3]
     activation = jax.nn.relu if is_grid else jnp.tanh
     encoder = _convolution() if is_grid else _flattening([len(shape) for shape in shapes])

@@ -36,7 +36,7 @@ FULL = Sizes(
     frozen=exploitation.Sizes((160, 200, 400, 1000, 4000), tuple(exploitation.KINDS), 1500, 400, 4),
     num_batches=32,
     open_loop=open_loop.Sizes(1500, 400, 32),
-    sweep=sweep.Sizes((0.0, 0.5, 0.95, 1.0), (1, 3, 7, 15), 1000, 2),
+    sweep=sweep.Sizes((0.0, 0.5, 0.95, 1.0), (1, 3, 7, 15), 2000, 2),
 )
 QUICK = Sizes(
     contests=(Contest("pendulum", -250.0, 2300, 1),),

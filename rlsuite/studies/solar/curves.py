@@ -64,6 +64,7 @@ METHODS = {
     "without sequences (VAE)": ORANGE,
     "principal components (LQR-FLM)": PURPLE,
     "SOLAR, model of the first episodes": "#60a5fa",
+    "SOLAR, whole natural gradient": "#1e3a8a",
     "planning in the model": GREEN,
     "actor-critic in the model (SLAC)": "#db2777",
     "PPO": GREY,
@@ -184,6 +185,7 @@ def _train(name: str, sizes: Sizes) -> tuple[Curve, Result]:
             "without sequences (VAE)": {"representation": "independent"},
             "principal components (LQR-FLM)": {"representation": "components"},
             "SOLAR, model of the first episodes": {"updates": 0},
+            "SOLAR, whole natural gradient": {"full": True},
         }
         settings = dataclasses.replace(settings, **changes.get(name, {}))
     result = run(make, control, settings, *how, sizes.rounds, evaluate_every=1, **shared)
