@@ -143,9 +143,9 @@ def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
         "What is asked of the blocks, and how often it comes true",
         f"Per cent of {sizes.num_episodes} episodes of each of {sizes.num_requests} requests a "
         f"kind, {over(seeds)}, after {sizes.num_steps:,} updates. Broken: what was not to be is "
-        "true in the end. Demonstrations stack one pair; the paper's arm does 58 to 67 %. Policies learn from "
-        "the same demonstrations and are shown the sum of the labels (of what is not to be, its "
-        "negative), so that a tower is the same to them however it is asked for.",
+        "true in the end. Demonstrations stack one pair; the paper's arm does 58 to 67 %. Policies "
+        "learn from the same demonstrations and are shown the sum of the labels (of what is not to "
+        "be, its negative), so that a tower is the same to them however it is asked for.",
         ["asked for", "done, %", "broken, %", *(f"{name}, done, %" for name in POLICIES)],
         [
             [name, *(text_of(100 * values) for values in row)]
