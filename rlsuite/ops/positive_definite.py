@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rlsuite.ops.matrices import SMALL, multiply, transpose
+from rlsuite.ops.matrices import SMALL, multiply, product, transpose
 
 
 @jax.jit
@@ -65,7 +65,7 @@ def _cholesky_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
     left = solve_lower(factor, tangents[0])
     both = solve_lower(factor, transpose(left))
     half = jnp.tril(both) * (1 - jnp.eye(both.shape[-1], dtype=both.dtype) / 2)
-    return factor, factor @ half
+    return factor, product(factor, half)
 
 
 @jax.jit
@@ -161,7 +161,7 @@ def _solve_lower_jvp(
     primals: tuple[Array, Array], tangents: tuple[Array, Array]
 ) -> tuple[Array, Array]:
     found = solve_lower(*primals)
-    return found, solve_lower(primals[0], tangents[1] - jnp.tril(tangents[0]) @ found)
+    return found, solve_lower(primals[0], tangents[1] - product(jnp.tril(tangents[0]), found))
 
 
 @jax.custom_jvp
@@ -187,5 +187,5 @@ def _solve_upper_jvp(
     primals: tuple[Array, Array], tangents: tuple[Array, Array]
 ) -> tuple[Array, Array]:
     found = solve_upper(*primals)
-    change = transpose(jnp.tril(tangents[0])) @ found
+    change = product(transpose(jnp.tril(tangents[0])), found)
     return found, solve_upper(primals[0], tangents[1] - change)

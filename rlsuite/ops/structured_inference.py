@@ -24,6 +24,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from rlsuite.ops import gaussian, positive_definite
 from rlsuite.ops.gaussian import LinearGaussian, Moments, Potential, Smoothed, information
+from rlsuite.ops.matrices import product
 from rlsuite.ops.mniw import Expected, Natural
 
 
@@ -89,7 +90,7 @@ def chain(initial: Moments, known: Expected, actions: Float[Array, "steps m"]) -
     fixed = inputs_of(jnp.zeros((steps, n), actions.dtype), actions)[:, n:]
     offset = jnp.einsum("tij,tj->ti", mean_map[..., n:], fixed)
     # Its value is exact, its slopes are those of what it follows from; see ``mniw.Expected``.
-    follows = known.quadratic - known.precision_map.mT @ mean_map
+    follows = known.quadratic - product(known.precision_map.mT, mean_map)
     unknown = jax.lax.stop_gradient(known.spread - follows) + follows
     excess = Potential(
         unknown[..., :n, :n],
@@ -206,9 +207,9 @@ def residual_statistics(
     """
     mean, covariance = law.states
     moved = maps[..., : mean.shape[-1]]
-    off = mean[1:] - jnp.einsum("tij,tj->ti", maps, inputs_of(mean[:-1], actions))
-    with_state = law.cross.mT - moved @ covariance[:-1]
-    spread = covariance[1:] - moved @ law.cross - with_state @ moved.mT
+    off = mean[1:] - product(maps, inputs_of(mean[:-1], actions)[..., None])[..., 0]
+    with_state = law.cross.mT - product(moved, covariance[:-1])
+    spread = covariance[1:] - product(moved, law.cross) - product(with_state, moved.mT)
     return _statistics(law.states, actions, off, (spread + spread.mT) / 2, with_state)
 
 

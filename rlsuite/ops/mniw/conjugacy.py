@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rlsuite.ops.matrices import product
 from rlsuite.ops.mniw.laws import (
     LOG_2PI,
     MNIW,
@@ -79,7 +80,7 @@ def to_natural(law: MNIW) -> Natural:
     check(law)
     factor = cholesky(law.column_covariance)
     half = solve_lower(factor, law.mean.mT)
-    yy, yx = law.psi + half.mT @ half, solve_upper(factor, half).mT
+    yy, yx = law.psi + product(half.mT, half), solve_upper(factor, half).mT
     return Natural(yy, yx, inverse(factor), exponent(law))
 
 
@@ -101,7 +102,7 @@ def to_moments(natural: Natural) -> MNIW:
     factor = cholesky(natural.xx)
     half = solve_lower(factor, natural.yx.mT)
     nu = natural.pairs - (sum(natural.yx.shape[-2:]) + 1)
-    psi = natural.yy - half.mT @ half
+    psi = natural.yy - product(half.mT, half)
     law = MNIW(psi, nu, solve_upper(factor, half).mT, inverse(factor))
     check(law)
     return law
@@ -129,7 +130,12 @@ def statistics(
     check_shape("y", y.shape, (*x.shape[:-1], y.shape[-1]))
     check_shape("weights", weights.shape, x.shape[:-1])
     heavy_x, heavy_y = weights[..., None] * x, weights[..., None] * y
-    return Natural(heavy_y.mT @ y, heavy_y.mT @ x, heavy_x.mT @ x, jnp.sum(weights, axis=-1))
+    return Natural(
+        product(heavy_y.mT, y),
+        product(heavy_y.mT, x),
+        product(heavy_x.mT, x),
+        jnp.sum(weights, axis=-1),
+    )
 
 
 def expected_statistics(
@@ -207,7 +213,7 @@ def given_residuals(law: MNIW, statistics: Natural) -> MNIW:
     factor = cholesky(before.xx + statistics.xx)
     half = solve_lower(factor, statistics.yx.mT)
     after = MNIW(
-        law.psi + statistics.yy - half.mT @ half,
+        law.psi + statistics.yy - product(half.mT, half),
         law.nu + statistics.pairs,
         law.mean + solve_upper(factor, half).mT,
         inverse(factor),
@@ -277,7 +283,7 @@ def expected(law: MNIW) -> Expected:
     return Expected(
         nu * inverse(factor),
         nu * solve_upper(factor, half),
-        spread + nu * (half.mT @ half),
+        spread + nu * product(half.mT, half),
         expected_log_determinant(law, log_determinant(factor)),
         spread,
     )
