@@ -259,7 +259,7 @@ def test_on_the_host_methods_are_scored_against_the_expert_of_their_data(monkeyp
     )
     cloning = locomotion.METHODS["BC"]
     methods = {
-        "Decision Diffuser": (planner[0], config, 300),
+        "Decision Diffuser": (planner[0], config, 900),
         "BC": (cloning[0], dataclasses.replace(cloning[1], hidden_sizes=(16,)), 300),
     }
     monkeypatch.setattr(locomotion, "METHODS", methods)
