@@ -223,9 +223,11 @@ def test_an_ensemble_is_a_mixture():
     np.testing.assert_allclose(draws.mean(axis=0), mean, atol=float(4 * variance.max() / 141))
     np.testing.assert_allclose(draws.var(axis=0), variance, rtol=0.05)
 
+    def still(key, features, mask):
+        return jnp.broadcast_to(action, (*features.shape[:-1], 2))
+
     @functools.partial(jax.jit, static_argnames="noise")
     def ahead(key, noise):
-        still = lambda key, features, mask: jnp.broadcast_to(action, (*features.shape[:-1], 2))  # noqa: E731
         return imagine(world.dynamics, params, still, key, state, 4, noise=noise).states
 
     one, other = (ahead(jax.random.key(n), noise="none") for n in (1, 2))

@@ -99,3 +99,12 @@ def test_what_does_not_fit_is_refused():
         dataclasses.replace(CONFIG, capacity=20)
     with pytest.raises(ValueError, match="categories"):
         latent_models.make_planner(control("CartPole-v1"), CONFIG)
+    with pytest.raises(ValueError, match="'length' is 9; allowed: at most 8"):
+        latent_models.make_planner(lamps(), dataclasses.replace(CONFIG, length=9))
+
+
+@pytest.mark.parametrize(("field", "value"), [("objective", "iwae"), ("how", "steps")])
+def test_a_transition_of_which_a_law_is_known_has_its_own_way_to_learn(field, value):
+    model = dataclasses.replace(CONFIG.model, transition="mniw", **{field: value})
+    with pytest.raises(ValueError, match=f"'{field}' is '{value}'; allowed with a transition of"):
+        latent_models.make_planner(lamps(), dataclasses.replace(CONFIG, model=model))
