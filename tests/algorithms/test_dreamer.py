@@ -195,6 +195,23 @@ def test_each_loss_is_of_its_own_parameters(gradient):
     assert (value[0], value[2], value[3]) == (0, 0, 0)
 
 
+def test_without_a_key_the_most_probable_state_is_inferred():
+    agent, state = cartpole()
+    weights, seen = state.learner.weights, jax.tree.map(lambda x: x[0], state.actor.timestep)
+    carry = (agent.world.initial, jnp.zeros(2))
+
+    @jax.jit
+    def infer():
+        def one(key):
+            return agent.act(weights, key, seen, carry)[1][0].stoch
+
+        return one(None), jnp.mean(jax.vmap(one)(jax.random.split(KEY, 4000)), axis=0)
+
+    likeliest, shares = map(np.asarray, infer())
+    assert shares.max(axis=-1).min() < 0.9  # It is drawn, with a key.
+    np.testing.assert_array_equal(likeliest.argmax(axis=-1), shares.argmax(axis=-1))
+
+
 def test_a_part_of_which_nothing_seems_allowed_is_free():
     logits = jnp.asarray([[-1.0, -2.0, 1.0, -1.0, 2.0], [1.0, -1.0, -1.0, -1.0, -1.0]])
     found = likely(logits, (2, 3))
