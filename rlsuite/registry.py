@@ -31,6 +31,7 @@ _OWN = (
     "rlsuite.problems.solar",
     "rlsuite.problems.memory_meta",
     "rlsuite.problems.latent_models",
+    "rlsuite.problems.latent_planning",
 )
 _OWN_STUDIES = (
     "rlsuite.studies.objectworld",

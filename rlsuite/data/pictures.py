@@ -62,7 +62,7 @@ def check_length(problem: Control, length: int) -> None:
         ValueError: If an episode has fewer, as far as that is known.
     """
     most = getattr(problem.params, "max_steps_in_episode", None)
-    if most is not None and not isinstance(most, jax.core.Tracer) and length > most:
+    if most is not None and not isinstance(most, jax.core.Tracer) and length > int(most):
         raise ValueError(f"config field 'length' is {length}; allowed: at most {int(most)}")
 
 

@@ -1,14 +1,43 @@
-"""A world for planning in a latent model: a pendulum that is kept upright, seen in pictures."""
+"""Worlds for planning in a latent model: lamps, and a pendulum, seen in pictures."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from rlsuite.algorithms.latent_models import Config, PlanningConfig
+from rlsuite.algorithms import latent_models
+from rlsuite.algorithms.latent_models import Config, LatentModel, PlanningConfig, Recorded
 from rlsuite.envs.control import Control
+from rlsuite.envs.lamps import lamps
 from rlsuite.envs.pixels import pixel_pendulum
 from rlsuite.ops import lqr
-from rlsuite.problems.episodes import random_return
+from rlsuite.problems.episodes import draw_frames, problem_of, random_return
+from rlsuite.problems.solar import LAMPS_NETWORKS, lamp_returns
+from rlsuite.registry import Entry
+
+_LAMPS = PlanningConfig(
+    length=8,
+    first_rollouts=20,
+    rollouts=4,
+    capacity=80,
+    as_bytes=False,
+    first_updates=200,
+    updates=1,
+    exploration=0.5,
+    model=Config(
+        transition="linear",
+        size=2,
+        batch_size=10,
+        learning_rate=1e-2,
+        temper=1.0,
+        evaluation_episodes=4,
+        plan_length=8,
+        plan_iterations=8,
+        plan_samples=64,
+        plan_elites=8,
+    ),
+)
 
 BALANCE = PlanningConfig(
     length=100,
@@ -81,3 +110,55 @@ def balance_returns(problem: Control) -> dict[str, float]:
 
     best, idle = earned(jax.random.key(0))
     return {"random": random_return(problem), "idle": float(idle), "lqr": float(best)}
+
+
+def lamps_model(problem: Recorded, config: Config) -> LatentModel:
+    """A model that knows how lamps are seen, but not how they move.
+
+    Args:
+        problem: Episodes of ``lamps``.
+        config: Of which the transition's part counts.
+
+    Returns:
+        The model; its states are the lights.
+    """
+    steps, size = problem.training.actions.shape[-2:]
+    return LatentModel(
+        LAMPS_NETWORKS.encoder,
+        LAMPS_NETWORKS.decoder,
+        latent_models.bernoulli(),
+        latent_models.transition_of(config, size, steps),
+        2,
+    )
+
+
+_problem = functools.partial(
+    problem_of, latent_models.make_planner, draw=draw_frames, score="score"
+)
+
+ENTRY = Entry(
+    name="latent_planner",
+    make=latent_models.make_planner,
+    config=PlanningConfig,
+    problems={
+        "lamps": _problem(
+            lamps,
+            config=_LAMPS,
+            num_steps=3,
+            summary="two lamps that are to shine equally, seen as a picture of 8×8 pixels",
+            baselines=lamp_returns,
+            callables={"model": lamps_model},
+            quick=True,
+        ),
+        "pixel-balance": _problem(
+            balance,
+            config=BALANCE,
+            num_steps=5,
+            summary="a pendulum that is kept upright, in two pictures of 24×24 pixels",
+            baselines=balance_returns,
+        ),
+    },
+    probe="lamps",
+    summary="Plans in a latent model of pictures, which learns from what they lead to.",
+    citation="Hafner et al. 2019.",
+)

@@ -51,7 +51,8 @@ class _Lights(nn.Module):
         return logits.reshape(*states.shape[:-1], 8, 8, 1)
 
 
-_KNOWN = solar.Networks(from_linen(_Halves()), from_linen(_Lights()), "bernoulli")
+LAMPS_NETWORKS = solar.Networks(from_linen(_Halves()), from_linen(_Lights()), "bernoulli")
+"""Networks for ``lamps``: states are the lights of both halves."""
 
 _LAMPS = solar.Config(
     size=2,
@@ -190,7 +191,7 @@ ENTRY = Entry(
             num_steps=4,
             summary="two lamps that are to shine equally, seen as a picture of 8×8 pixels",
             baselines=lamp_returns,
-            callables={"networks": _KNOWN},
+            callables={"networks": LAMPS_NETWORKS},
             quick=True,
         ),
         "pixel-navigation-1": _problem(

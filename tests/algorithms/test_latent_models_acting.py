@@ -12,6 +12,7 @@ from rlsuite.algorithms.latent_models import Config, LatentModel, PlanningConfig
 from rlsuite.core import run
 from rlsuite.envs.control import control
 from rlsuite.envs.lamps import best_return, lamps
+from rlsuite.envs.pixels import pixel_navigation, pixel_pendulum, pixel_reacher
 from rlsuite.nets import Network
 
 CONFIG = PlanningConfig(
@@ -94,6 +95,25 @@ def test_act_goes_on_from_what_it_remembers(planned):
     assert not np.array_equal(first, later)
 
 
+def test_first_episodes_may_be_of_another_world_and_only_those():
+    """Whose lamps begin elsewhere, and are worth nothing."""
+    world = lamps()
+
+    def elsewhere(problem):
+        params = problem.params.replace(weight=0.0, start=(0.1, 0.1))
+        return dataclasses.replace(problem, params=params)
+
+    config = dataclasses.replace(CONFIG, first_updates=1, updates=1)
+    algorithm = latent_models.make_planner(world, config, model=seen_directly, first=elsewhere)
+    state = jax.jit(algorithm.init)(jax.random.key(0))
+    costs, actions, images = state.episodes.costs, state.episodes.actions, state.episodes.images
+    np.testing.assert_allclose(costs[:20], np.square(actions[:20]).sum(-1), rtol=1e-4)
+    assert images[:20, 0].mean() < 0.2 * 255
+    state, _ = jax.jit(algorithm.step)(jax.random.key(1), state)
+    assert (state.episodes.costs[20:25, 0] > 50 * 0.05).all()
+    assert (state.episodes.images[20:25, 0].mean((1, 2, 3)) > 0.4 * 255).all()
+
+
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r"'capacity' is 20; allowed: at least .*, 25"):
         dataclasses.replace(CONFIG, capacity=20)
@@ -101,6 +121,14 @@ def test_what_does_not_fit_is_refused():
         latent_models.make_planner(control("CartPole-v1"), CONFIG)
     with pytest.raises(ValueError, match="'length' is 9; allowed: at most 8"):
         latent_models.make_planner(lamps(), dataclasses.replace(CONFIG, length=9))
+    with pytest.raises(
+        ValueError, match=r"first gives observations of \(16, 16, 1\); allowed: \(8, 8"
+    ):
+        latent_models.make_planner(lamps(), CONFIG, first=lambda _: pixel_navigation(1, side=16))
+    with pytest.raises(ValueError, match="first gives actions of 1; allowed: 2"):
+        latent_models.make_planner(
+            pixel_reacher(side=8), CONFIG, first=lambda _: pixel_pendulum(side=8, frames=3)
+        )
 
 
 @pytest.mark.parametrize(("field", "value"), [("objective", "iwae"), ("how", "steps")])

@@ -230,3 +230,35 @@ def test_what_no_world_can_have_is_refused(build):
 def test_what_a_world_cannot_have_is_refused(build, bad, match):
     with pytest.raises(ValueError, match=match):
         build(**bad)
+
+
+def test_scattered_episodes_begin_evenly_in_a_box_where_the_world_allows_it():
+    problem = pixels.pixel_pendulum("swing-up", side=8)
+    anywhere = pixels.scattered(problem, (-np.pi, -9.0), (np.pi, 9.0))
+    keys = jax.random.split(jax.random.key(0), 2000)
+    first = jax.vmap(lambda key: anywhere.reset(key)[0].inner.states)(keys)
+    np.testing.assert_array_equal(first[:, 0], first[:, 1])  # as if at rest
+    for place, most in enumerate((np.pi, 9.0)):
+        shares = np.sort((np.asarray(first)[:, 0, place] / most + 1) / 2)
+        assert np.max(np.abs(shares - np.linspace(0, 1, 2000))) < 1.63 / np.sqrt(2000)  # p = .01
+    state = problem.reset(keys[0])[0].inner.states[0]
+    assert state[1] == 0
+    assert state[0] > 0.9 * np.pi
+
+    room = pixels.pixel_planar(side=20)
+    spread = pixels.scattered(room, (0.0, 0.0), (40.0, 40.0))
+    starts = jax.vmap(lambda key: spread.reset(key)[0].inner.states[0])(keys)
+    hit = jnp.abs(room.params.obstacles[None] - starts[:, None]).max(-1).min(-1)
+    usual = jax.vmap(lambda key: room.reset(key)[0].inner.states[0])(keys)
+    away = jnp.linalg.norm(starts - usual, axis=-1)
+    assert ((hit > 1.5) | (away < 1e-6)).all()  # an obstacle sends it back to the usual start
+    assert (away > 5).mean() > 0.5
+
+
+def test_a_box_must_be_one():
+    with pytest.raises(ValueError, match=r"low is \(0.0,\); allowed: 2 finite numbers"):
+        pixels.scattered(pixels.pixel_pendulum(side=8), (0.0,), (1.0, 1.0))
+    with pytest.raises(ValueError, match=r"high is .*nan.*; allowed: 2 finite"):
+        pixels.scattered(pixels.pixel_pendulum(side=8), (0.0, 0.0), (1.0, np.nan))
+    with pytest.raises(ValueError, match=r"low is \(2.0, 0.0\); allowed: at most high"):
+        pixels.scattered(pixels.pixel_pendulum(side=8), (2.0, 0.0), (1.0, 1.0))

@@ -132,6 +132,7 @@ def make_planner(
     *,
     model: Callable[[Recorded, Config], LatentModel] = default_model,
     optimizer: optax.GradientTransformation | None = None,
+    first: Callable[[Control], Control] | None = None,
 ) -> Algorithm:
     """Control of one environment by planning in a latent model.
 
@@ -141,12 +142,16 @@ def make_planner(
         config: The hyperparameters.
         model: ``(episodes, config) -> LatentModel``, of which the episodes' shapes count.
         optimizer: By default Adam, with gradients clipped.
+        first: From the problem to where the first episodes, of random actions, are collected: the
+            same world with starts spread all over (``rlsuite.envs.pixels.scattered``), say, as
+            PC3 collects them. By default the problem itself.
 
     Returns:
         The algorithm; a step is one round: learn, plan and collect. ``act`` is ``make``'s.
 
     Raises:
-        ValueError: If actions are categories.
+        ValueError: If actions are categories, or what ``first`` gives is seen or acted in
+            otherwise than ``problem``.
 
     Example:
         >>> from rlsuite.envs.pixels import pixel_navigation
@@ -156,7 +161,7 @@ def make_planner(
         >>> state.episodes.images.shape
         (8, 51, 16, 16, 1)
     """
-    rounds = rounds_of(problem, config, model, optimizer)
+    rounds = rounds_of(problem, config, model, optimizer, first)
     latent, size = rounds.learner.model, rounds.actions
 
     def agent(state: PlanningState, deviation: float | Array = 0.0) -> tuple[Act, Thought]:

@@ -189,6 +189,7 @@ def make_actor_critic(
     *,
     model: Callable[[Recorded, Config], LatentModel] = default_model,
     optimizer: optax.GradientTransformation | None = None,
+    first: Callable[[Control], Control] | None = None,
 ) -> Algorithm:
     """Control of one environment by a policy of latent states.
 
@@ -197,6 +198,9 @@ def make_actor_critic(
         config: The hyperparameters.
         model: ``(episodes, config) -> LatentModel``, of which the episodes' shapes count.
         optimizer: The model's; by default Adam, with gradients clipped.
+        first: From the problem to where the first episodes, of random actions, are collected: the
+            same world with starts spread all over (``rlsuite.envs.pixels.scattered``), say, as
+            PC3 collects them. By default the problem itself.
 
     Returns:
         The algorithm; a step is one round: learn the model, then the policy, and collect. ``act``
@@ -204,7 +208,8 @@ def make_actor_critic(
         episode.
 
     Raises:
-        ValueError: If actions are categories.
+        ValueError: If actions are categories, or what ``first`` gives is seen or acted in
+            otherwise than ``problem``.
 
     Example:
         >>> from rlsuite.envs.pixels import pixel_navigation
@@ -214,7 +219,7 @@ def make_actor_critic(
         >>> state.episodes.images.shape
         (8, 51, 16, 16, 1)
     """
-    rounds = rounds_of(problem, config, model, optimizer)
+    rounds = rounds_of(problem, config, model, optimizer, first)
     latent, size = rounds.learner.model, rounds.actions
     policy = policies.tanh_gaussian(size, config.hidden_sizes)
     critic = policies.twin_critic(config.hidden_sizes)

@@ -60,12 +60,14 @@ class Rounds(NamedTuple):
     Attributes:
         learner: What learns the model.
         walk: ``(key, act, carry, count) -> episodes``.
+        wander: ``key -> episodes``, the first ones, of random actions.
         config: The hyperparameters.
         actions: m, of an action.
     """
 
     learner: Learner
     walk: Callable[[PRNGKeyArray, Act, Any, int], PictureEpisodes]
+    wander: Callable[[PRNGKeyArray], PictureEpisodes]
     config: RoundsConfig
     actions: int
 
@@ -75,6 +77,7 @@ def rounds_of(
     config: RoundsConfig,
     model: Callable[[Recorded, Config], LatentModel],
     optimizer: optax.GradientTransformation | None,
+    first: Callable[[Control], Control] | None = None,
 ) -> Rounds:
     """Rounds in one environment.
 
@@ -83,31 +86,51 @@ def rounds_of(
         config: The hyperparameters.
         model: ``(episodes, config) -> LatentModel``, of which the episodes' shapes count.
         optimizer: By default Adam, with gradients clipped.
+        first: From the problem to where the first episodes, of random actions, are collected; by
+            default the same.
 
     Returns:
         The rounds.
 
     Raises:
-        ValueError: If actions are categories, episodes end before ``length`` of them, or the
-            model's config asks for what its transition does not have.
+        ValueError: If actions are categories, episodes end before ``length`` of them, what is seen
+            or done in ``first``'s world is of another kind, or the model's config asks for what its
+            transition does not have.
     """
+    beginning = problem if first is None else first(problem)
     if problem.actions.is_discrete:
         raise ValueError("problem has actions that are categories; allowed: numbers")
-    check_length(problem, config.length)
+    _check_first(beginning, problem)
+    for each in (problem, beginning):
+        check_length(each, config.length)
     size = problem.actions.size
     as_bytes = config.as_bytes and len(problem.spec.timestep.observation.shape) == 3
 
     def walk(key: PRNGKeyArray, act: Act, carry: Any, count: int) -> PictureEpisodes:
         return collect(problem, act, carry, key, count, config.length, as_bytes=as_bytes)[0]
 
-    def blank(key: PRNGKeyArray) -> PictureEpisodes:
-        return walk(key, wander(size, config.exploration), None, config.first_rollouts)
+    def at_first(key: PRNGKeyArray) -> PictureEpisodes:
+        act, count = wander(size, config.exploration), config.first_rollouts
+        return collect(beginning, act, None, key, count, config.length, as_bytes=as_bytes)[0]
 
-    shapes = jax.eval_shape(blank, jax.random.key(0))
+    shapes = jax.eval_shape(at_first, jax.random.key(0))
     latent = model(Recorded(shapes, shapes), config.model)
     check_learning(config.model, latent.transition)
     learner = Learner(latent, optimizer or default_optimizer(config.model), config.model)
-    return Rounds(learner, walk, config, size)
+    return Rounds(learner, walk, at_first, config, size)
+
+
+def _check_first(first: Control, problem: Control) -> None:
+    """Refuse to begin where something else is seen or done than later."""
+    for name, found, wanted in (
+        ("observations", first.spec.timestep.observation, problem.spec.timestep.observation),
+        ("actions", first.actions.size, problem.actions.size),
+    ):
+        shapes = [getattr(x, "shape", x) for x in (found, wanted)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"first gives {name} of {shapes[0]}; allowed: {shapes[1]}, the problem's"
+            )
 
 
 def begun(key: PRNGKeyArray, rounds: Rounds) -> tuple[learning.State, PictureEpisodes]:
@@ -121,8 +144,7 @@ def begun(key: PRNGKeyArray, rounds: Rounds) -> tuple[learning.State, PictureEpi
         (the model's state, the episodes).
     """
     of_model, of_episodes = jax.random.split(key)
-    act = wander(rounds.actions, rounds.config.exploration)
-    shown = rounds.walk(of_episodes, act, None, rounds.config.first_rollouts)
+    shown = rounds.wander(of_episodes)
     return learning.start(of_model, rounds.learner, shown), shown
 
 

@@ -11,6 +11,7 @@ from rlsuite.envs.pixels.arm_stacking import (
     ArmStackingParams,
     pixel_arm_stacking,
 )
+from rlsuite.envs.pixels.building import scattered
 from rlsuite.envs.pixels.car import Car, CarParams, pixel_car
 from rlsuite.envs.pixels.cart_pole import CartPole, CartPoleParams, pixel_cart_pole
 from rlsuite.envs.pixels.expansion import LinearQuadratic
@@ -52,5 +53,6 @@ __all__ = [
     "pixel_planar",
     "pixel_reacher",
     "pixel_three_link",
+    "scattered",
     "straight_line",
 ]

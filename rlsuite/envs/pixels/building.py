@@ -1,5 +1,6 @@
 """Problems of environments of pictures, and what their builders refuse."""
 
+import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
@@ -31,9 +32,43 @@ def problem(name: str, environment: PixelEnvironment, params: PixelParams) -> Co
     steps, noise = params.max_steps_in_episode, params.noise
     check("max_steps_in_episode", steps, steps >= 1, "at least 1")
     check("noise", noise, noise >= 0, "at least 0")
-    arrays = {key: jnp.asarray(value, float) for key, value in vars(params).items()}
+    told = {key: value for key, value in vars(params).items() if value is not None}
+    arrays = {key: jnp.asarray(value, float) for key, value in told.items()}
     arrays["max_steps_in_episode"] = jnp.int32(steps)
     return Control(name, environment, params.replace(**arrays))
+
+
+def scattered(problem: Control, low: Any, high: Any) -> Control:
+    """A world of pictures whose episodes begin anywhere, as those do from which PC3's models learn.
+
+    Args:
+        problem: The world.
+        low: The least of each number of the first true state.
+        high: The greatest.
+
+    Returns:
+        The world; all frames show its first state, as if it were at rest.
+
+    Raises:
+        ValueError: If a bound has not as many finite numbers as a true state, or ``low`` is above
+            ``high``.
+
+    Example:
+        >>> from rlsuite.envs.pixels import pixel_pendulum
+        >>> anywhere = scattered(pixel_pendulum(), (-3.0, -9.0), (3.0, 9.0))
+        >>> [bound.tolist() for bound in anywhere.params.scatter]
+        [[-3.0, -9.0], [3.0, 9.0]]
+    """
+    size = problem.environment.state_size
+    bounds = []
+    for name, value in (("low", low), ("high", high)):
+        numbers = np.asarray(value, float)
+        fine = numbers.shape == (size,) and bool(np.isfinite(numbers).all())
+        check(name, value, fine, f"{size} finite numbers, as a true state has")
+        bounds.append(jnp.asarray(numbers, float))
+    check("low", low, np.all(bounds[0] <= bounds[1]), f"at most high, {high!r}")
+    params = problem.params.replace(scatter=tuple(bounds))
+    return dataclasses.replace(problem, params=params)
 
 
 def check(name: str, value: Any, fine: Any, allowed: str) -> None:

@@ -52,10 +52,15 @@ class EnvState(environment.EnvState):
 
 @struct.dataclass
 class PixelParams(environment.EnvParams):
-    """The standard deviation of the noise in each number of a state, and an episode's length."""
+    """The noise's standard deviation, an episode's length, and where episodes begin.
+
+    ``scatter`` is (the least, the greatest) of each number of a true state, between which the first
+    is drawn evenly; None: as the world has it.
+    """
 
     noise: Any = 0.0
     max_steps_in_episode: Any = 50
+    scatter: Any = None
 
 
 class PixelEnvironment(VectorEnvironment):
@@ -247,6 +252,10 @@ class PixelEnvironment(VectorEnvironment):
     def start(self, key: PRNGKeyArray, params: Any) -> EnvState:
         """The first state, in all frames."""
         x, goal = self.first(key, params)
+        if params.scatter is not None:
+            low, high = params.scatter
+            anywhere = jax.random.uniform(jax.random.fold_in(key, 1), x.shape, x.dtype, low, high)
+            x = self.allowed(anywhere, x, params)
         states = jnp.broadcast_to(x, (self.frames, x.size))
         return EnvState(time=jnp.int32(0), states=states, goal=goal)
 
