@@ -4,14 +4,15 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from rlsuite.algorithms import latent_models
 from rlsuite.algorithms.latent_models import Config, LatentModel, PlanningConfig, Recorded
 from rlsuite.envs.control import Control
 from rlsuite.envs.lamps import lamps
-from rlsuite.envs.pixels import pixel_pendulum
-from rlsuite.ops import lqr
+from rlsuite.envs.pixels import pixel_pendulum, scattered
+from rlsuite.ops import lqr, planning
 from rlsuite.problems.episodes import draw_frames, problem_of, random_return
 from rlsuite.problems.solar import LAMPS_NETWORKS, lamp_returns
 from rlsuite.registry import Entry
@@ -66,6 +67,86 @@ def balance() -> Control:
         PC3's pendulum, nudged by N(0, .01²) in angle and velocity at each step.
     """
     return pixel_pendulum("balance", side=24, noise=0.01)
+
+
+SWING_UP = PlanningConfig(
+    length=100,
+    first_rollouts=100,
+    rollouts=6,
+    capacity=140,
+    first_updates=6000,
+    updates=400,
+    exploration=0.7,
+    model=Config(
+        transition="full",
+        how="steps",
+        batch_size=6,
+        plan_length=20,
+        plan_iterations=5,
+        plan_samples=60,
+        plan_elites=8,
+        plan_deviation=1.0,
+    ),
+)
+"""How ``swing_up`` is planned in: one round is enough, if its first episodes begin anywhere."""
+
+
+def swing_up() -> Control:
+    """A pendulum that hangs and is to stand upright, in two pictures of 32×32 pixels.
+
+    Returns:
+        PC3's pendulum.
+    """
+    return pixel_pendulum("swing-up", side=32)
+
+
+def at_any_angle(problem: Control) -> Control:
+    """The same pendulum, at any angle and speed where an episode begins.
+
+    Args:
+        problem: Of ``pixel_pendulum``.
+
+    Returns:
+        The problem.
+    """
+    fastest = 3 * np.pi
+    return scattered(problem, (-np.pi, -fastest), (np.pi, fastest))
+
+
+def planned_returns(problem: Control, config: Config = SWING_UP.model) -> dict[str, float]:
+    """What random actions earn in a world seen as pictures, and plans made with the true system.
+
+    Args:
+        problem: Without noise.
+        config: Of which what concerns plans counts.
+
+    Returns:
+        Returns by name; "planned" is that of four episodes.
+    """
+    environment, params = problem.environment, problem.params
+    planner, m = latent_models.planner_of(config), problem.actions.size
+
+    @jax.jit
+    def earned(key: PRNGKeyArray) -> Array:
+        of_start, of_steps = jax.random.split(key)
+        start, goal = environment.first(of_start, params)
+
+        def follow(x: Array, action: Array) -> tuple[Array, Array]:
+            paid = environment.cost(x, action, goal, params)
+            return environment.advance(x, action, params), paid
+
+        def step(now: tuple[Array, Array], key: PRNGKeyArray) -> tuple[tuple[Array, Array], Array]:
+            x, plan = now
+            plan = planner(key, lambda plan: jnp.sum(jax.lax.scan(follow, x, plan)[1]), plan)
+            after, paid = follow(x, plan[0])
+            return (after, planning.shifted(plan)), paid
+
+        keys = jax.random.split(of_steps, int(params.max_steps_in_episode))
+        idle = jnp.zeros((config.plan_length, m))
+        return -jnp.sum(jax.lax.scan(step, (start, idle), keys)[1])
+
+    found = jnp.mean(jax.lax.map(earned, jax.random.split(jax.random.key(0), 4)))
+    return {"random": random_return(problem), "planned": float(found)}
 
 
 def balance_returns(problem: Control) -> dict[str, float]:
@@ -156,6 +237,14 @@ ENTRY = Entry(
             num_steps=5,
             summary="a pendulum that is kept upright, in two pictures of 24×24 pixels",
             baselines=balance_returns,
+        ),
+        "pixel-swing-up": _problem(
+            swing_up,
+            config=SWING_UP,
+            num_steps=1,
+            summary="a pendulum that is swung up, in two pictures of 32×32 pixels",
+            baselines=planned_returns,
+            callables={"first": at_any_angle},
         ),
     },
     probe="lamps",

@@ -34,16 +34,31 @@ def point(share: float, num_episodes: int = 200) -> Offline:
     Returns:
         The problem. Scores are 0 for random actions and 100 for the best.
     """
+    targets = [_GOAL if n < share * num_episodes else -_GOAL for n in range(num_episodes)]
+    return _headed_for(targets)
+
+
+def sideways(num_episodes: int = 200) -> Offline:
+    """The point, and recorded episodes that are headed past the goal, on either side.
+
+    Args:
+        num_episodes: How many episodes.
+
+    Returns:
+        The problem, of whose episodes none comes near the goal. Scores are those of ``point``.
+    """
+    side = np.asarray([-_GOAL[1], _GOAL[0]])
+    return _headed_for([side if n % 2 else -side for n in range(num_episodes)])
+
+
+def _headed_for(targets: list[np.ndarray]) -> Offline:
     from rlsuite.envs import navigation_gymnax
 
     control = Control(
         "point", *navigation_gymnax.make(jnp.asarray(_GOAL), max_steps_in_episode=POINT_LENGTH)
     )
     rng = np.random.default_rng(0)
-    episodes = [
-        _episode(rng, _GOAL if number < share * num_episodes else -_GOAL, _NOISE)
-        for number in range(num_episodes)
-    ]
+    episodes = [_episode(rng, target, _NOISE) for target in targets]
     best = float(_episode(rng, _GOAL, 0.0).rewards.sum())
     return offline(
         "point",

@@ -156,9 +156,7 @@ def test_pairs_are_drawn_where_something_was_walked():
 @functools.cache
 def sideways():
     """A planner that was shown two ways, none of which leads to the goal."""
-    rng, side = np.random.default_rng(0), np.asarray([-0.3, 0.4])
-    shown = [offline._episode(rng, side if n % 2 else -side, 0.4) for n in range(200)]
-    problem = dataclasses.replace(offline.point(0.5), episodes=join(shown))
+    problem = offline.sideways()
     trained = run(dd.make, problem, CONFIG, KEY, 500, chunk_length=100, progress=False)
     return dd.Pretrained(problem, trained.state), float(trained.evaluations.score[-1])
 

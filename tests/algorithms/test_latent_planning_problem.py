@@ -6,7 +6,15 @@ import jax
 import jax.numpy as jnp
 
 from rlsuite.algorithms import latent_models
-from rlsuite.problems.latent_planning import BALANCE, balance, balance_returns
+from rlsuite.problems.latent_planning import (
+    BALANCE,
+    SWING_UP,
+    at_any_angle,
+    balance,
+    balance_returns,
+    planned_returns,
+    swing_up,
+)
 
 
 def test_a_pendulum_left_alone_falls_and_lqr_of_the_true_state_holds_it():
@@ -27,3 +35,22 @@ def test_its_config_plans_from_two_pictures():
     assert state.learner.params.start.shape == (4,)
     numbers = begun(dataclasses.replace(BALANCE, as_bytes=False))
     assert numbers.episodes.images.dtype == jnp.float32
+
+
+def test_plans_with_the_true_system_swing_the_pendulum_up():
+    """Hanging all the time costs about 4 a step; it takes some twenty to be up."""
+    found = planned_returns(swing_up())
+    assert found["random"] < -250
+    assert -100 < found["planned"] < -30
+
+
+def test_swinging_up_is_learned_from_any_angle_and_done_from_below():
+    problem = swing_up()
+    algorithm = latent_models.make_planner(problem, SWING_UP, first=at_any_angle)
+    shapes = jax.eval_shape(algorithm.init, jax.random.key(0)).episodes
+    assert shapes.images.shape == (140, 101, 32, 32, 2)
+    keys = jax.random.split(jax.random.key(0), 100)
+    first = jax.vmap(lambda key: at_any_angle(problem).reset(key)[0].inner.states[0])(keys)
+    assert (jnp.abs(first).max(0) > jnp.array([2.8, 8.5])).all()
+    assert (jnp.abs(first).max(0) <= jnp.array([3.15, 9.43])).all()
+    assert 0.3 < jnp.mean(jnp.cos(first[:, 0]) > 0) < 0.7  # half of them in the upper half

@@ -15,11 +15,13 @@ from rlsuite.data.recording import Recorder, episodes_of
 from rlsuite.envs import block_stacking, gait
 from rlsuite.envs.episodes import join
 from rlsuite.io.stages import Stages
+from rlsuite.io.tables import number
 from rlsuite.problems import blocks, datasets
 from rlsuite.problems import mazes as maze_problems
 from rlsuite.studies import summaries
 from rlsuite.studies.decision_diffuser import (
     claims,
+    fine_tuning,
     locomotion,
     mazes,
     ring,
@@ -236,6 +238,24 @@ def test_on_slippery_ground_the_three_ways_differ_in_what_they_ask(monkeypatch, 
     assert [row[0] for row in rows] == list(chosen)
     kept = [np.load(path)["scores"] for path in tmp_path.rglob("*.npz")]
     assert sorted(map(summaries.text_of, kept)) == sorted(row[1] for row in rows)
+
+
+def test_what_goes_on_is_told_as_it_came(monkeypatch, tmp_path):
+    ways = fine_tuning.ways()
+    plain, asked = (ways["α = 0.25, returns alone"], ways["α = 1, H ≥ −1"])
+    assert (plain.multiplier, asked.multiplier, asked.entropy) == (0, 0.3, -1)
+    assert (plain.planner.planning.temperature, asked.planner.planning.temperature) == (0.25, 1)
+    few = {"episodes": 2, "capacity": 4, "updates": 2, "references": 16}
+    chosen = {"asked": dataclasses.replace(asked, **few)}
+    monkeypatch.setattr(fine_tuning, "ways", lambda: chosen)
+    section = fine_tuning.section(fine_tuning.Sizes(5, 2, 2), None, Stages(tmp_path))
+    with np.load(next(tmp_path.rglob("fine*.npz"))) as kept:
+        assert kept["steps"].tolist() == [1, 2]
+        row = [kept["scores"][:, 0], kept["scores"][:, 1], kept["entropy"], kept["multiplier"]]
+        assert cells(section.tables[0]) == [["asked", *map(summaries.text_of, row)]]
+        assert f"the score is {number(float(kept['before']))}, and" in section.tables[0].lead
+        assert np.all(kept["multiplier"] != 0.3)
+    assert [picture.kind for picture in section.pictures] == ["png"]
 
 
 def copied(count):

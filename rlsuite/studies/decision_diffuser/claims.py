@@ -5,7 +5,15 @@ from typing import NamedTuple
 from rlsuite.io.reports import Report
 from rlsuite.io.stages import Stages
 from rlsuite.registry import Study
-from rlsuite.studies.decision_diffuser import locomotion, mazes, ring, skills, stacking, stochastic
+from rlsuite.studies.decision_diffuser import (
+    fine_tuning,
+    locomotion,
+    mazes,
+    ring,
+    skills,
+    stacking,
+    stochastic,
+)
 
 
 class Sizes(NamedTuple):
@@ -17,6 +25,7 @@ class Sizes(NamedTuple):
         stacking: Of the constraints on blocks.
         skills: Of the gaits.
         stochastic: Of slippery ground.
+        fine_tuning: Of what goes on in the environment.
         locomotion: Of the hopper, which needs MuJoCo and an hour for its data and policies; None
             leaves it out.
     """
@@ -26,6 +35,7 @@ class Sizes(NamedTuple):
     stacking: stacking.Sizes
     skills: skills.Sizes
     stochastic: stochastic.Sizes
+    fine_tuning: fine_tuning.Sizes
     locomotion: locomotion.Sizes | None
 
 
@@ -43,6 +53,7 @@ FULL = Sizes(
     stacking=stacking.Sizes(stacking.PROBLEM.num_steps, 5, 25, 12),
     skills=skills.Sizes(skills.PROBLEM.num_steps, 5, 20),
     stochastic=stochastic.Sizes(stochastic.PROBLEM.num_steps, 10, (0.0, 0.1, 0.2, 0.3, 0.4)),
+    fine_tuning=fine_tuning.Sizes(500, 100, 5),
     locomotion=locomotion.Sizes(200_000, 5, 10, 1.0),
 )
 QUICK = Sizes(
@@ -53,6 +64,7 @@ QUICK = Sizes(
     stacking=stacking.Sizes(200, 1, 2, 2, share=0.01, small=True),
     skills=skills.Sizes(150, 1, 2, small=True),
     stochastic=stochastic.Sizes(300, 2, (0.2,)),
+    fine_tuning=fine_tuning.Sizes(100, 2, 1),
     locomotion=None,
 )
 
@@ -83,6 +95,7 @@ def study(
         stacking.section(sizes.stacking, num_seeds, stages),
         skills.section(sizes.skills, num_seeds, stages),
         stochastic.section(sizes.stochastic, num_seeds, stages),
+        fine_tuning.section(sizes.fine_tuning, num_seeds, stages),
     ]
     if sizes.locomotion is not None:
         sections.append(locomotion.section(sizes.locomotion, num_seeds, stages))
@@ -98,5 +111,5 @@ def study(
 STUDY = Study(
     name="decision-diffuser",
     run=study,
-    summary="returns in mazes, constraints on paths and blocks, gaits, slippery ground, a hopper",
+    summary="returns in mazes, constraints on paths and blocks, gaits, chance, fine-tuning",
 )
