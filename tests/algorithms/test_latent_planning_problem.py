@@ -46,8 +46,11 @@ def test_plans_with_the_true_system_swing_the_pendulum_up():
 
 def test_swinging_up_is_learned_from_any_angle_and_done_from_below():
     problem = swing_up()
-    algorithm = latent_models.make_planner(problem, SWING_UP, first=at_any_angle)
-    shapes = jax.eval_shape(algorithm.init, jax.random.key(0)).episodes
+
+    def begun(problem, key):  # as ``run`` does it: the problem is traced
+        return latent_models.make_planner(problem, SWING_UP, first=at_any_angle).init(key)
+
+    shapes = jax.eval_shape(begun, problem, jax.random.key(0)).episodes
     assert shapes.images.shape == (140, 101, 32, 32, 2)
     keys = jax.random.split(jax.random.key(0), 100)
     first = jax.vmap(lambda key: at_any_angle(problem).reset(key)[0].inner.states[0])(keys)

@@ -65,9 +65,10 @@ def scattered(problem: Control, low: Any, high: Any) -> Control:
         numbers = np.asarray(value, float)
         fine = numbers.shape == (size,) and bool(np.isfinite(numbers).all())
         check(name, value, fine, f"{size} finite numbers, as a true state has")
-        bounds.append(jnp.asarray(numbers, float))
+        bounds.append(numbers)
     check("low", low, np.all(bounds[0] <= bounds[1]), f"at most high, {high!r}")
-    params = problem.params.replace(scatter=tuple(bounds))
+    scatter = tuple(jnp.asarray(bound, float) for bound in bounds)
+    params = problem.params.replace(scatter=scatter)
     return dataclasses.replace(problem, params=params)
 
 

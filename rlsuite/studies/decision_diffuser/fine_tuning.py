@@ -75,15 +75,15 @@ def section(sizes: Sizes, num_seeds: int | None, stages: Stages) -> Section:
     """
     seeds = num_seeds or sizes.num_seeds
     found = {name: _tuned(name, how, sizes, seeds, stages) for name, how in ways().items()}
-    any_way = next(iter(ways().values()))
+    how, before = next(iter(ways().values())), float(next(iter(found.values()))["before"])
+    summed_up = over(seeds)
     shown = table(
         "Scores of a planner that goes on in the environment",
         "A point whose recorded episodes are all headed past the goal, on either side; 100 is the "
         f"best, 0 random actions. After {sizes.trained:,} updates on them the score is "
-        f"{number(float(next(iter(found.values()))['before']))}, and it goes on for "
-        f"{sizes.num_steps} steps of {any_way.episodes} episodes and {any_way.updates} updates; "
-        f"in the end, H is the entropy of the states that were walked, λ its multiplier. "
-        f"{over(seeds)[0].upper()}{over(seeds)[1:]}.",
+        f"{number(before)}, and it goes on for {sizes.num_steps} steps of {how.episodes} episodes "
+        f"and {how.updates} updates. In the end, H is the entropy of the states that were walked, "
+        f"λ its multiplier. {summed_up[0].upper()}{summed_up[1:]}.",
         ["plans, and what is asked for", "half-way", "in the end", "H", "λ"],
         [
             [
