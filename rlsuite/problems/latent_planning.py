@@ -11,10 +11,10 @@ from rlsuite.algorithms import latent_models
 from rlsuite.algorithms.latent_models import Config, LatentModel, PlanningConfig, Recorded
 from rlsuite.envs.control import Control
 from rlsuite.envs.lamps import lamps
-from rlsuite.envs.pixels import pixel_pendulum, scattered
+from rlsuite.envs.pixels import pixel_pendulum, pixel_planar, planar, scattered
 from rlsuite.ops import lqr, planning
 from rlsuite.problems.episodes import draw_frames, problem_of, random_return
-from rlsuite.problems.solar import LAMPS_NETWORKS, lamp_returns
+from rlsuite.problems.solar import LAMPS_NETWORKS, lamp_returns, planar_returns
 from rlsuite.registry import Entry
 
 _LAMPS = PlanningConfig(
@@ -91,6 +91,25 @@ SWING_UP = PlanningConfig(
 """How ``swing_up`` is planned in: one round is enough, if its first episodes begin anywhere."""
 
 
+PLANAR = PlanningConfig(
+    length=40,
+    first_rollouts=120,
+    capacity=180,
+    first_updates=3000,
+    updates=300,
+    exploration=0.7,
+    model=Config(
+        transition="full",
+        how="steps",
+        sight="moving",  # The obstacles do not, and are most of what there is to see.
+        plan_iterations=5,
+        plan_samples=60,
+        plan_elites=8,
+    ),
+)
+"""How PC3's planar task is planned in."""
+
+
 def swing_up() -> Control:
     """A pendulum that hangs and is to stand upright, in two pictures of 32×32 pixels.
 
@@ -111,6 +130,19 @@ def at_any_angle(problem: Control) -> Control:
     """
     fastest = 3 * np.pi
     return scattered(problem, (-np.pi, -fastest), (np.pi, fastest))
+
+
+def anywhere(problem: Control) -> Control:
+    """The same room, with the robot anywhere in it where an episode begins.
+
+    Args:
+        problem: Of ``pixel_planar``.
+
+    Returns:
+        The problem.
+    """
+    near, far = planar.MARGIN, planar.SIZE - planar.MARGIN
+    return scattered(problem, (near, near), (far, far))
 
 
 def planned_returns(problem: Control, config: Config = SWING_UP.model) -> dict[str, float]:
@@ -245,6 +277,14 @@ ENTRY = Entry(
             summary="a pendulum that is swung up, in two pictures of 32×32 pixels",
             baselines=planned_returns,
             callables={"first": at_any_angle},
+        ),
+        "pixel-planar": _problem(
+            functools.partial(pixel_planar, goal=planar.GOALS[0]),
+            config=PLANAR,
+            num_steps=3,
+            summary="a robot among six obstacles, in a picture of 40×40 pixels",
+            baselines=planar_returns,
+            callables={"first": anywhere},
         ),
     },
     probe="lamps",

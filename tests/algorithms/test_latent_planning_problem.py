@@ -6,9 +6,12 @@ import jax
 import jax.numpy as jnp
 
 from rlsuite.algorithms import latent_models
+from rlsuite.envs.pixels import pixel_planar
+from rlsuite.envs.pixels.planar import GOALS
 from rlsuite.problems.latent_planning import (
     BALANCE,
     SWING_UP,
+    anywhere,
     at_any_angle,
     balance,
     balance_returns,
@@ -57,3 +60,12 @@ def test_swinging_up_is_learned_from_any_angle_and_done_from_below():
     assert (jnp.abs(first).max(0) > jnp.array([2.8, 8.5])).all()
     assert (jnp.abs(first).max(0) <= jnp.array([3.15, 9.43])).all()
     assert 0.3 < jnp.mean(jnp.cos(first[:, 0]) > 0) < 0.7  # half of them in the upper half
+
+
+def test_the_robot_is_seen_anywhere_at_first():
+    room = pixel_planar(goal=GOALS[0])
+    keys = jax.random.split(jax.random.key(0), 200)
+    first = jax.vmap(lambda key: anywhere(room).reset(key)[0].inner.states[0])(keys)
+    corners = jnp.sign(first - 20).astype(int)
+    assert len({tuple(corner) for corner in corners.tolist()}) == 4
+    assert ((first >= 1.5) & (first <= 38.5)).all()

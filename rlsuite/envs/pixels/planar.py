@@ -45,7 +45,10 @@ GOALS = ((37.0, 37.0), (37.0, 3.0), (3.0, 37.0))
 OBSTACLES = ((20.5, 5.5), (20.5, 13.5), (20.5, 27.5), (20.5, 35.5), (10.5, 20.5), (30.5, 20.5))
 """Where the middles of the obstacles are, (down, right)."""
 
-_MARGIN, _ROBOT, _OBSTACLE = 1.5, 1.5, 2.5
+MARGIN = 1.5
+"""How near to a wall or an obstacle the robot's middle comes."""
+
+_ROBOT, _OBSTACLE = 1.5, 2.5
 
 
 @struct.dataclass
@@ -92,9 +95,9 @@ class Planar(world.PixelEnvironment):
         self, x: Float[Array, " 2"], calm: Float[Array, " 2"], params: PlanarParams
     ) -> Float[Array, " 2"]:
         """What is off the walls and the obstacles."""
-        inside = jnp.clip(x, _MARGIN, SIZE - _MARGIN)
+        inside = jnp.clip(x, MARGIN, SIZE - MARGIN)
         apart = jnp.abs(jnp.asarray(params.obstacles) - inside)
-        hit = jnp.any(jnp.all(apart <= _MARGIN, axis=-1))
+        hit = jnp.any(jnp.all(apart <= MARGIN, axis=-1))
         return jnp.where(hit, calm, inside)
 
     def cost(
@@ -186,7 +189,7 @@ def pixel_planar(
         "obstacles", obstacles, bool(np.isfinite(places).all()), "pairs of finite numbers"
     )
     goals = GOALS if goal is None else (building.point("goal", goal),)
-    inside = all(_MARGIN <= number <= SIZE - _MARGIN for place in goals for number in place)
-    building.check("goal", goal, inside, f"from {_MARGIN} to {SIZE - _MARGIN}")
+    inside = all(MARGIN <= number <= SIZE - MARGIN for place in goals for number in place)
+    building.check("goal", goal, inside, f"from {MARGIN} to {SIZE - MARGIN}")
     params = PlanarParams(goals=goals, obstacles=places, noise=noise, max_steps_in_episode=steps)
     return building.problem("pixel-planar", Planar(side, frames), params)
