@@ -119,3 +119,19 @@ def test_the_loss_is_that_of_its_equations():
 def test_categories_are_refused():
     with pytest.raises(ValueError, match="categories"):
         latent_models.make_actor_critic(control("CartPole-v1"), CONFIG)
+
+
+def test_first_episodes_may_be_of_another_world():
+    """As ``make_planner``'s; here of lamps that begin dark, and are worth nothing."""
+
+    def elsewhere(problem):
+        params = problem.params.replace(weight=0.0, start=(0.1, 0.1))
+        return dataclasses.replace(problem, params=params)
+
+    algorithm = latent_models.make_actor_critic(
+        lamps(), CONFIG, model=seen_directly, first=elsewhere
+    )
+    shown = jax.jit(algorithm.init)(jax.random.key(0)).episodes
+    paid = np.square(shown.actions[:20]).sum(-1)
+    np.testing.assert_allclose(shown.costs[:20], paid, rtol=1e-4)
+    assert shown.images[:20, 0].mean() < 0.2 * 255

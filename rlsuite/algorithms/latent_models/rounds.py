@@ -97,12 +97,12 @@ def rounds_of(
             or done in ``first``'s world is of another kind, or the model's config asks for what its
             transition does not have.
     """
-    beginning = problem if first is None else first(problem)
-    if problem.actions.is_discrete:
-        raise ValueError("problem has actions that are categories; allowed: numbers")
-    _check_first(beginning, problem)
-    for each in (problem, beginning):
-        check_length(each, config.length)
+    _check(problem, config.length)
+    beginning = problem
+    if first is not None:
+        beginning = first(problem)
+        _check(beginning, config.length)
+        _check_alike(beginning, problem)
     size = problem.actions.size
     as_bytes = config.as_bytes and len(problem.spec.timestep.observation.shape) == 3
 
@@ -120,17 +120,20 @@ def rounds_of(
     return Rounds(learner, walk, at_first, config, size)
 
 
-def _check_first(first: Control, problem: Control) -> None:
+def _check(problem: Control, length: int) -> None:
+    """Refuse where episodes of numbers as actions do not go on for so long."""
+    if problem.actions.is_discrete:
+        raise ValueError("problem has actions that are categories; allowed: numbers")
+    check_length(problem, length)
+
+
+def _check_alike(first: Control, problem: Control) -> None:
     """Refuse to begin where something else is seen or done than later."""
-    for name, found, wanted in (
-        ("observations", first.spec.timestep.observation, problem.spec.timestep.observation),
-        ("actions", first.actions.size, problem.actions.size),
-    ):
-        shapes = [getattr(x, "shape", x) for x in (found, wanted)]
-        if shapes[0] != shapes[1]:
-            raise ValueError(
-                f"first gives {name} of {shapes[0]}; allowed: {shapes[1]}, the problem's"
-            )
+    seen = [each.spec.timestep.observation.shape for each in (first, problem)]
+    done = [each.actions.size for each in (first, problem)]
+    for name, (found, wanted) in (("observations", seen), ("actions", done)):
+        if found != wanted:
+            raise ValueError(f"first gives {name} of {found}; allowed: {wanted}, the problem's")
 
 
 def begun(key: PRNGKeyArray, rounds: Rounds) -> tuple[learning.State, PictureEpisodes]:
