@@ -114,22 +114,31 @@ def collect(
     return jax.vmap(episode)(jax.random.split(key, count))
 
 
-def wander(size: int, deviation: float | Float[Array, ""]) -> Act:
+def wander(
+    size: int, deviation: float | Float[Array, ""], persistence: float | Float[Array, ""] = 0.0
+) -> tuple[Act, Float[Array, " m"]]:
     """Actions that are drawn, and look at nothing.
+
+    Clipped to [−1, 1], they are z_t = ρ z_{t−1} + √(1 − ρ²) σ w_t with w_t ~ N(0, I), from
+    z_{−1} = 0: independent of each other, or, with a high ρ, pushes that last for about
+    1 / (1 − ρ) steps and show what actions lead to.
 
     Args:
         size: m, of an action.
-        deviation: The standard deviation of each of its numbers, about 0.
+        deviation: σ, the standard deviation of each of its numbers about 0.
+        persistence: ρ, from 0 to 1.
 
     Returns:
-        What acts, within [−1, 1].
+        (what acts, z_{−1}).
     """
 
-    def act(key: PRNGKeyArray, observation: Any, carry: Any) -> tuple[Array, Any]:
+    def act(key: PRNGKeyArray, observation: Any, last: Array) -> tuple[Array, Array]:
         del observation
-        return jnp.clip(deviation * jax.random.normal(key, (size,)), -1, 1), carry
+        fresh = deviation * jax.random.normal(key, (size,))
+        drawn = persistence * last + jnp.sqrt(1 - jnp.square(persistence)) * fresh
+        return jnp.clip(drawn, -1, 1), drawn
 
-    return act
+    return act, jnp.zeros(size)
 
 
 def judge(

@@ -115,10 +115,10 @@ def pixel_episodes(count: int = 100, held_out: int = 20, steps: int = 20) -> Rec
         The episodes, of random actions, with what they cost.
     """
     control = pixel_navigation(1, side=16, steps=steps)
-    act = wander(control.actions.size, 0.5)
+    agent = wander(control.actions.size, 0.5)
 
     def walk(key: PRNGKeyArray) -> PictureEpisodes:
-        return collect(control, act, (), key, count + held_out, steps)[0]
+        return collect(control, *agent, key, count + held_out, steps)[0]
 
     return _parted(jax.jit(walk)(jax.random.key(0)), count)
 

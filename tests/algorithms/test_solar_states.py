@@ -122,8 +122,7 @@ def test_what_stands_still_is_taken_away_and_drawn_again():
         networks = solar.default_networks(problem, told)
         episodes, truth = collect(
             problem,
-            wander(2, 1.0),
-            None,
+            *wander(2, 1.0),
             jax.random.key(0),
             12,
             40,

@@ -32,6 +32,7 @@ class RoundsConfig:
         first_updates: Updates of the model in the first step.
         updates: Updates in each later step; 0: it is not trained again.
         exploration: The deviation of random actions, and of what is added to planned ones.
+        persistence: The correlation of each random action of the first episodes with the last one.
         model: The model, its updates, and how plans are found.
     """
 
@@ -43,6 +44,7 @@ class RoundsConfig:
     first_updates: int = setting(default=2000, at_least=1)
     updates: int = setting(default=200, at_least=0)
     exploration: float = setting(default=0.3, above=0)
+    persistence: float = setting(default=0.0, at_least=0, below=1)
     model: Config = Config()
 
     def __post_init__(self) -> None:
@@ -110,8 +112,8 @@ def rounds_of(
         return collect(problem, act, carry, key, count, config.length, as_bytes=as_bytes)[0]
 
     def at_first(key: PRNGKeyArray) -> PictureEpisodes:
-        act, count = wander(size, config.exploration), config.first_rollouts
-        return collect(beginning, act, None, key, count, config.length, as_bytes=as_bytes)[0]
+        agent, count = wander(size, config.exploration, config.persistence), config.first_rollouts
+        return collect(beginning, *agent, key, count, config.length, as_bytes=as_bytes)[0]
 
     shapes = jax.eval_shape(at_first, jax.random.key(0))
     latent = model(Recorded(shapes, shapes), config.model)

@@ -153,9 +153,9 @@ def _begin(
     """Episodes of random actions, and a policy that goes on with these."""
     of_model, of_episodes = jax.random.split(key)
     actions, count = problem.actions.size, config.first_rollouts
-    act = wander(actions, config.exploration)
+    agent = wander(actions, config.exploration)
     shown, _ = collect(
-        problem, act, None, of_episodes, count, config.length, as_bytes=config.as_bytes
+        problem, *agent, of_episodes, count, config.length, as_bytes=config.as_bytes
     )
     learner = start_learning(networks, transformation, config, shown, of_model)
     every = (config.length, actions)

@@ -64,7 +64,7 @@ def look(problem: Control, config: solar.Config, state: solar.State) -> Seen:
     @jax.jit
     def everything() -> tuple[Any, ...]:
         wandered = wander(problem.actions.size, config.exploration)
-        shown, truth = walk(jax.random.key(1), wandered, None, _EPISODES)
+        shown, truth = walk(jax.random.key(1), *wandered, _EPISODES)
         first = solar.first_belief(state.controller)
         played, path = walk(jax.random.key(2), policy, first, 1)
         known = mniw.expected(mniw.to_moments(state.learner.known))
