@@ -244,18 +244,19 @@ def test_a_memory_ends_with_its_episode_also_where_the_caller_goes_on():
     assert any(np.any(x != y) for x, y in zip(*map(jax.tree.leaves, (kept, fresh)), strict=True))
 
 
-def test_values_of_where_a_memory_was_cut_off():
+@pytest.mark.parametrize("limit", [3, 99])
+def test_values_with_a_memory_whether_or_not_an_episode_is_cut_off(limit):
     """The bootstrap remembers the episode that was cut off, not what came before or after."""
-    problem = counter(max_steps_in_episode=3)
+    problem = counter(max_steps_in_episode=limit)
     network = ppo.actor_critic(
         problem.actions, jax.ShapeDtypeStruct((1,), jnp.float32), (8,), gru(4)
     )
     params, _, (_, advantages) = walk(problem, network, 5, 1.0, 0.0)
-    ticks, is_first = np.arange(4.0, dtype=np.float32)[:, None, None], np.arange(4)[:, None] == 0
+    ticks, is_first = np.arange(6.0, dtype=np.float32)[:, None, None], np.arange(6)[:, None] == 0
     _, outputs = jax.jit(network.apply)(params, network.initial((1,)), ticks, is_first)
     value, advantages = np.asarray(outputs.value[:, 0]), np.asarray(advantages)
-    errors = np.arange(1.0, 4.0) + value[1:] - value[:-1]
-    np.testing.assert_allclose(advantages[:, 0], [*errors, *errors[:2]], rtol=1e-5, atol=1e-6)
+    errors = (np.arange(1.0, 6.0) + value[1:] - value[:-1])[np.arange(5) % limit]
+    np.testing.assert_allclose(advantages[:, 0], errors, rtol=1e-5, atol=1e-6)
 
 
 def test_acting_alone_is_acting_in_the_rollout():

@@ -310,14 +310,8 @@ def estimate(
         _, outputs = network.apply(params, carries, *flat)
         return outputs.value.reshape(is_first.shape)
 
-    def shift(carries: Array, last: Array) -> Array:
-        return jnp.concatenate([carries[1:], last[None]])
-
-    # What is remembered after o_t, before an episode that begins there makes it be forgotten.
-    after = jax.tree.map(shift, experience.carries, last_carry)
     here = values(experience.carries, experience.observations, experience.is_first)
-    nowhere = jnp.zeros_like(experience.is_first)
-    there = values(after, experience.next_observations, nowhere)
+    there = _following(values, experience, last_carry, here)
     discounts = discount * (1.0 - experience.is_terminal)
 
     def of_environment(r: Array, d: Array, v: Array, v_next: Array, ends: Array) -> Array:
@@ -327,3 +321,30 @@ def estimate(
         experience.rewards, discounts, here, there, experience.ends
     )
     return here, advantages
+
+
+def _following(
+    values: Callable[[Carry, Any, Array], Array],
+    experience: Experience,
+    last_carry: Carry,
+    here: Float[Array, "time environment"],
+) -> Float[Array, "time environment"]:
+    """V(``next_observations``): of o_{t+1}, which is known, as long as no episode was cut off."""
+    nowhere = jnp.zeros_like(experience.is_first)
+
+    def last() -> Array:
+        reached = jax.tree.map(lambda leaf: leaf[-1:], experience.next_observations)
+        carries = jax.tree.map(lambda leaf: leaf[None], last_carry)
+        return jnp.concatenate([here[1:], values(carries, reached, nowhere[-1:])])
+
+    def every() -> Array:
+        # What is remembered after o_t, before an episode that begins there makes it be forgotten.
+        after = jax.tree.map(
+            lambda carries, last: jnp.concatenate([carries[1:], last[None]]),
+            experience.carries,
+            last_carry,
+        )
+        return values(after, experience.next_observations, nowhere)
+
+    cut_off = jnp.any(experience.ends & ~experience.is_terminal)
+    return jax.lax.cond(cut_off, every, last)

@@ -154,9 +154,7 @@ def _begin(
     of_model, of_episodes = jax.random.split(key)
     actions, count = problem.actions.size, config.first_rollouts
     agent = wander(actions, config.exploration)
-    shown, _ = collect(
-        problem, *agent, of_episodes, count, config.length, as_bytes=config.as_bytes
-    )
+    shown, _ = collect(problem, *agent, of_episodes, count, config.length, as_bytes=config.as_bytes)
     learner = start_learning(networks, transformation, config, shown, of_model)
     every = (config.length, actions)
     policy = lqr.Policy(
