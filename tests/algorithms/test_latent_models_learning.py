@@ -116,6 +116,36 @@ def test_the_true_system_is_learned(name):
     np.testing.assert_allclose(found.noise, NOISE, atol=of_noise)
 
 
+@pytest.mark.parametrize("name", ["linear", "mniw"])
+def test_the_true_system_is_learned_from_parts_of_episodes(name):
+    transition, theta = trained(name, 400, chunk_length=3)
+    known = lm.settled(transition, theta)
+    found = jax.jit(functools.partial(lm.linearize, transition))(
+        known, (), jnp.zeros(2), jnp.zeros(1)
+    )
+    np.testing.assert_allclose(found.state, A, atol=0.1)
+    np.testing.assert_allclose(found.action, B, atol=0.1)
+    np.testing.assert_allclose(found.noise, NOISE, atol=0.04)
+
+
+def test_parts_of_episodes_are_what_belongs_together():
+    """A batch of one episode whose numbers tell their time, and every part of it comes up."""
+    time = jnp.arange(6.0)
+    episode = PictureEpisodes(time[None, :, None], time[None, :5, None] + 10, time[None, :5] + 20)
+
+    @jax.jit
+    def parts(key):
+        return lm.learning.chunks(key, episode, 2)
+
+    seen = [jax.device_get(parts(jax.random.key(i))) for i in range(40)]
+    for images, actions, costs in seen:
+        begin = images[0, 0, 0]
+        np.testing.assert_array_equal(images[0, :, 0], begin + np.arange(3))
+        np.testing.assert_array_equal(actions[0, :, 0], begin + 10 + np.arange(2))
+        np.testing.assert_array_equal(costs[0], begin + 20 + np.arange(2))
+    assert {float(images[0, 0, 0]) for images, *_ in seen} == {0.0, 1.0, 2.0, 3.0}
+
+
 def test_a_recurrent_transition_predicts_the_true_system():
     """Its mean after two steps, from some states; by chance it would be their deviation, 0.7."""
     transition, theta = trained("rssm", 400)
@@ -296,6 +326,10 @@ def test_what_does_not_fit_is_refused():
         lm.make(good._replace(training=good.training._replace(costs=jnp.zeros((100, 9)))), CONFIG)
     with pytest.raises(ValueError, match="'horizon' is 9"):
         lm.make(good, dataclasses.replace(CONFIG, horizon=9))
+    with pytest.raises(ValueError, match=r"'chunk_length' is 9; allowed .* 8 actions: 1 to 8"):
+        lm.make(good, dataclasses.replace(CONFIG, chunk_length=9))
+    with pytest.raises(ValueError, match=r"'chunk_length' is 4; allowed .* 'mniw-steps': None"):
+        lm.Config(transition="mniw-steps", chunk_length=4)
     with pytest.raises(ValueError, match="'plan_elites' is 300"):
         lm.Config(plan_elites=300)
     with pytest.raises(ValueError, match=r"'objective' is 'iwae'; allowed .* 'elbo'"):

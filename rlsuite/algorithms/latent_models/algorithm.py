@@ -223,17 +223,23 @@ def held_out(
     return jax.tree.map(jnp.mean, every)
 
 
-def check_learning(config: Config, transition: Transition) -> None:
+def check_learning(config: Config, transition: Transition, steps: int) -> None:
     """Refuse ways of learning that a transition does not have.
 
     Args:
-        config: Of which ``objective`` and ``how`` count.
+        config: Of which ``objective``, ``how`` and ``chunk_length`` count.
         transition: The transition.
+        steps: T, of an episode.
 
     Raises:
         ValueError: If a law of it is known, and the config asks for anything but the one way there
-            is to learn that.
+            is to learn that; or if episodes are shorter than what is to be looked at of them.
     """
+    if config.chunk_length is not None and config.chunk_length > steps:
+        raise ValueError(
+            f"config field 'chunk_length' is {config.chunk_length}; allowed with episodes of "
+            f"{steps} actions: 1 to {steps}, or None"
+        )
     for field, allowed in (("objective", "elbo"), ("how", "smoothed")):
         given = getattr(config, field)
         if transition.conjugate is not None and given != allowed:
@@ -244,7 +250,7 @@ def check_learning(config: Config, transition: Transition) -> None:
 
 
 def _check(problem: Recorded, config: Config, transition: Transition) -> None:
-    check_learning(config, transition)
+    check_learning(config, transition, problem.training.actions.shape[1])
     for name, episodes in zip(problem._fields, problem, strict=True):
         count, steps = episodes.actions.shape[:2]
         shape = episodes.images.shape[:2]

@@ -32,6 +32,9 @@ class Config:
         bases: How many matrices "dvbf" mixes.
         memory: How many numbers "rssm" remembers.
         batch_size: Episodes in an update.
+        chunk_length: How many actions of an episode an update looks at, from anywhere on: shorter
+            ones of more episodes tell more of how states follow each other, but the law of s_0 is
+            then that of all states. None: whole episodes, as "mniw-steps" must.
         pictures: Of each of them, how many observations are decoded, at random; with "iwae", all.
         paths: Of each of them, how many paths "iwae" draws.
         learning_rate: Of all that gradients move (Adam).
@@ -64,6 +67,7 @@ class Config:
     bases: int = setting(default=16, at_least=1)
     memory: int = setting(default=64, at_least=1)
     batch_size: int = setting(default=10, at_least=1)
+    chunk_length: int | None = setting(default=None, at_least=1)
     pictures: int = setting(default=10, at_least=1)
     paths: int = setting(default=8, at_least=1)
     learning_rate: float = setting(default=1e-3, above=0)
@@ -92,4 +96,9 @@ class Config:
             raise ValueError(
                 f"config field 'plan_elites' is {self.plan_elites}; allowed with plan_samples "
                 f"{self.plan_samples}: no more"
+            )
+        if self.chunk_length is not None and self.transition == "mniw-steps":
+            raise ValueError(
+                f"config field 'chunk_length' is {self.chunk_length}; allowed with transition "
+                f"'mniw-steps': None"
             )

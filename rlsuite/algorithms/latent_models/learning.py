@@ -1,5 +1,6 @@
 """How a latent model learns: by gradients of a bound, and natural ones where a law is known."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -147,6 +148,9 @@ def update(
     episodes = len(shown.actions) if have is None else have
     chosen = jax.random.randint(of_batch, (config.batch_size,), 0, episodes)
     batch = jax.tree.map(lambda x: x[chosen], shown)
+    steps = batch.actions.shape[1]
+    if config.chunk_length is not None:
+        batch = chunks(jax.random.fold_in(of_batch, 1), batch, config.chunk_length)
     keys = jax.random.split(of_bound, config.batch_size)
     beta = 1 + (config.temper - 1) * jnp.exp(-state.updates / config.temper_updates)
 
@@ -163,9 +167,33 @@ def update(
     params = optax.apply_updates(free, change)
     if conjugate is not None:
         known, rate = state.params.transition, config.natural_rate
-        known = conjugate.update(known, laws, batch.actions, rate, jnp.asarray(episodes, float))
+        like_these = jnp.asarray(episodes, float) * steps / batch.actions.shape[1]
+        known = conjugate.update(known, laws, batch.actions, rate, like_these)
         params = params._replace(transition=known)
     return State(params, optimizer, state.updates + 1), Metrics(*parts)
+
+
+def chunks(key: PRNGKeyArray, batch: PictureEpisodes, length: int) -> PictureEpisodes:
+    """Of each episode, so many actions from anywhere on, and what was seen around them.
+
+    Args:
+        key: Key.
+        batch: Episodes of T actions.
+        length: How many, at most T.
+
+    Returns:
+        As many parts of them.
+    """
+    count, steps = batch.actions.shape[:2]
+    begin = jax.random.randint(key, (count,), 0, steps - length + 1)
+
+    def part(x: Array, extra: int) -> Array:
+        cut = functools.partial(jax.lax.dynamic_slice_in_dim, slice_size=length + extra)
+        return jax.vmap(cut)(x, begin)
+
+    images = jax.tree.map(lambda x: part(x, 1), batch.images)
+    actions, costs = (jax.tree.map(lambda x: part(x, 0), each) for each in batch[1:])
+    return PictureEpisodes(images, actions, costs)
 
 
 def _free(model: LatentModel, params: LatentParams) -> LatentParams:

@@ -117,7 +117,7 @@ def rounds_of(
 
     shapes = jax.eval_shape(at_first, jax.random.key(0))
     latent = model(Recorded(shapes, shapes), config.model)
-    check_learning(config.model, latent.transition)
+    check_learning(config.model, latent.transition, config.length)
     learner = Learner(latent, optimizer or default_optimizer(config.model), config.model)
     return Rounds(learner, walk, at_first, config, size)
 
