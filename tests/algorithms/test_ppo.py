@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import scipy.stats
+from compiled import compiled
 from flax import struct
 from gymnax.environments import environment, spaces
 
@@ -302,6 +304,18 @@ def test_minibatches_hold_every_sequence_once():
     np.testing.assert_array_equal(np.sort(parts.values[:, 0].ravel()), np.arange(6))
     np.testing.assert_array_equal(parts.values[:, 0], carries[..., 0])
     assert not np.array_equal(parts.values[:, 0].ravel(), np.arange(6))
+
+
+def test_every_order_is_as_likely():
+    def order(key):
+        numbers = jnp.arange(3.0)[None]
+        batch = ppo.Batch(numbers, None, numbers > 0, numbers, numbers, numbers, numbers)
+        return ppo.shuffle(key, (), batch, 3)[1].values.ravel()
+
+    drawn = compiled(jax.vmap(order))(jax.random.split(KEY, 6000))
+    counts = np.unique(drawn, axis=0, return_counts=True)[1]
+    assert len(counts) == 6
+    assert scipy.stats.chisquare(counts).pvalue > 0.01
 
 
 def test_moments_merge_exactly():

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rlsuite.algorithms.ppo.networks import ActorCritic, distribution
 from rlsuite.envs.control import Actions
@@ -133,7 +133,7 @@ def shuffle(
     Returns:
         Carries and sequences, with a first axis of minibatches.
     """
-    order = jax.random.permutation(key, batch.values.shape[1])
+    order = _order(key, batch.values.shape[1])
 
     def of_carry(leaf: Array) -> Array:
         return leaf[order].reshape(num_minibatches, -1, *leaf.shape[1:])
@@ -143,6 +143,12 @@ def shuffle(
         return jnp.moveaxis(parts, 1, 0)
 
     return jax.tree.map(of_carry, carry), jax.tree.map(of_batch, batch)
+
+
+def _order(key: PRNGKeyArray, count: int) -> Int[Array, " count"]:
+    """A random order, by one sort of 64 bits each where JAX's own permutation sorts 32 twice."""
+    high, low = jax.random.bits(key, (2, count))
+    return jax.lax.sort((high, low, jnp.arange(count)), num_keys=2, is_stable=False)[2]
 
 
 def improve(
