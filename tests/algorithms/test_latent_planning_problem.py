@@ -1,4 +1,4 @@
-"""The pendulum that is balanced by planning: how hard it is, and that it can be planned in."""
+"""Worlds that are planned in from pictures: how hard they are, and where episodes begin."""
 
 import dataclasses
 
@@ -10,12 +10,15 @@ from rlsuite.envs.pixels import pixel_planar
 from rlsuite.envs.pixels.planar import GOALS
 from rlsuite.problems.latent_planning import (
     BALANCE,
+    REACHER,
     SWING_UP,
     anywhere,
     at_any_angle,
     balance,
     balance_returns,
+    in_any_pose,
     planned_returns,
+    reacher,
     swing_up,
 )
 
@@ -47,6 +50,13 @@ def test_plans_with_the_true_system_swing_the_pendulum_up():
     assert -100 < found["planned"] < -30
 
 
+def test_plans_with_the_true_system_bring_the_arm_to_its_goal():
+    """Staying where it is costs the 0.326 that it is away, fifty times."""
+    found = planned_returns(reacher(), REACHER.model)
+    assert -6.5 < found["planned"] < -4
+    assert found["random"] < -14
+
+
 def test_swinging_up_is_learned_from_any_angle_and_done_from_below():
     problem = swing_up()
 
@@ -60,6 +70,15 @@ def test_swinging_up_is_learned_from_any_angle_and_done_from_below():
     assert (jnp.abs(first).max(0) > jnp.array([2.8, 8.5])).all()
     assert (jnp.abs(first).max(0) <= jnp.array([3.15, 9.43])).all()
     assert 0.3 < jnp.mean(jnp.cos(first[:, 0]) > 0) < 0.7  # half of them in the upper half
+
+
+def test_the_arm_is_seen_in_any_pose_at_first():
+    keys = jax.random.split(jax.random.key(0), 200)
+    first = jax.vmap(lambda key: in_any_pose(reacher()).reset(key)[0].inner.states[0])(keys)
+    most = jnp.array([jnp.pi, jnp.pi, 3.0, 3.0])
+    assert (jnp.abs(first) <= most).all()
+    assert (jnp.abs(first).max(0) > 0.95 * most).all()
+    assert (jnp.abs(first.mean(0)) < 0.2 * most).all()
 
 
 def test_the_robot_is_seen_anywhere_at_first():
