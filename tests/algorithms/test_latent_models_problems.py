@@ -6,9 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import compiled
 
+from rlsuite import run
 from rlsuite.algorithms import latent_models as lm
-from rlsuite.data.pictures import to_light
+from rlsuite.data.pictures import collect, to_light, wander
+from rlsuite.envs import pixels
 from rlsuite.problems import latent_models as problems
 
 SYSTEM = problems.ENTRY.problems["linear-system"]
@@ -96,6 +99,44 @@ def test_prepared_states_begin_as_principal_components_of_places(sight):
         np.testing.assert_allclose(params.encoder.background, mean, atol=1e-6)
         drawn = jax.nn.sigmoid(params.decoder.background)
         np.testing.assert_allclose(drawn, np.clip(mean, 0.01, 0.99), atol=1e-6)
+
+
+def test_convolutions_see_how_a_rod_is_turned():
+    pendulum = pixels.pixel_pendulum("swing-up", side=16, frames=1, steps=6)
+    anyhow = pixels.scattered(pendulum, (-np.pi, -9.0), (np.pi, 9.0))
+
+    def angle(inner):
+        return inner.states[-1, 0]
+
+    walk = compiled(lambda key: collect(anyhow, *wander(1, 0.5), key, 160, 6, angle))
+    shown, angles = walk(jax.random.key(0))
+    recorded = lm.Recorded(*(jax.tree.map(part, shown) for part in (_early, _late)))
+    config = lm.Config(
+        "full",
+        how="steps",
+        sight="convolutional",
+        size=4,
+        learning_rate=3e-3,
+        temper=1.0,
+        horizon=3,
+    )
+    state = run(lm.make, recorded, config, jax.random.key(1), 250, progress=False).state
+    encoder = lm.default_model(recorded, config).encoder
+    look = compiled(lambda params, images: encoder.apply(params, to_light(images)))
+    seen, _ = look(state.params.encoder, shown.images[:, 1:])
+    told = np.concatenate([seen, np.ones_like(seen[..., :1])], axis=-1)
+    wanted = np.stack([np.sin(angles), np.cos(angles)], axis=-1)
+    linear, *_ = np.linalg.lstsq(_early(told).reshape(-1, 5), _early(wanted).reshape(-1, 2))
+    left = np.mean(np.square(_late(told) @ linear - _late(wanted)))
+    assert left < 0.1 * np.var(_late(wanted))
+
+
+def _early(x):
+    return x[:120]
+
+
+def _late(x):
+    return x[120:]
 
 
 def test_sights_are_of_pictures():

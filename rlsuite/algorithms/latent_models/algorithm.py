@@ -28,7 +28,7 @@ from rlsuite.core import Algorithm
 from rlsuite.data.pictures import PictureEpisodes
 from rlsuite.nets import Network, from_linen, mlp
 from rlsuite.nets.sight_networks import of_pictures
-from rlsuite.nets.sights import PlacesEncoder
+from rlsuite.nets.sights import ConvolutionalEncoder, PlacesEncoder
 from rlsuite.ops import mniw
 
 
@@ -98,7 +98,7 @@ def default_model(problem: Recorded, config: Config) -> LatentModel:
         config: The hyperparameters.
 
     Returns:
-        Of pictures, an encoder that looks for places and a perceptron that decodes to logits, or
+        Of pictures, an encoder of the config's kind and a perceptron that decodes to logits, or
         what ``config.sight`` says; of vectors, two perceptrons and normal noise of deviation 1. The
         transition is the config's.
 
@@ -108,14 +108,16 @@ def default_model(problem: Recorded, config: Config) -> LatentModel:
     steps, actions = problem.training.actions.shape[1:]
     shape = problem.training.images.shape[2:]
     transition = transition_of(config, actions, steps)
-    if len(shape) == 3 and config.sight != "plain":
+    if len(shape) == 3 and config.sight in ("whitened", "moving"):
         sight = of_pictures(shape, config.size, background=config.sight == "moving")
         return LatentModel(
             sight.encoder, sight.decoder, bernoulli(), transition, config.size, sight.prepare
         )
     if len(shape) == 3:
         # Not sure at first: nothing has prepared its means here.
-        encoder = from_linen(PlacesEncoder(config.size, sure=0.0))
+        places = PlacesEncoder(config.size, sure=0.0)
+        turns = ConvolutionalEncoder(config.size, (16, 16, 8), (5, 3, 3), (2, 2, 2), 128)
+        encoder = from_linen(turns if config.sight == "convolutional" else places)
         flat = mlp((128, 128), math.prod(shape))
         decoder = Network(
             flat.init, lambda params, s: flat.apply(params, s).reshape(*s.shape[:-1], *shape)

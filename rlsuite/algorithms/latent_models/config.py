@@ -8,7 +8,7 @@ from rlsuite.configuration import config, setting
 Kind = Literal["mniw", "mniw-steps", "linear", "e2c", "dvbf", "full", "rssm"]
 """The transitions that have a name."""
 
-Sight = Literal["plain", "whitened", "moving"]
+Sight = Literal["plain", "convolutional", "whitened", "moving"]
 """The ways of seeing pictures that have a name."""
 
 
@@ -24,9 +24,11 @@ class Config:
             those without matrices of a state alone not the last.
         how: How states are inferred in training and by the bounds: "smoothed" where the transition
             is linear, or "steps".
-        sight: How the default model sees pictures. "plain": networks that know nothing at first.
-            "whitened": SOLAR's, whose states begin as the principal components of where things
-            are. "moving": the same, after what stands still is taken out. Vectors: "plain" alone.
+        sight: How the default model sees pictures. "plain": networks that know nothing at first and
+            look for the places of things. "convolutional": convolutions and a hidden layer,
+            which also see how long things are turned. "whitened": SOLAR's, whose states begin as
+            the principal components of where things are. "moving": the same, after what stands
+            still is taken out. Vectors: "plain" alone.
         size: n, how many numbers a state has.
         hidden_sizes: Of the transition's perceptron.
         bases: How many matrices "dvbf" mixes.
