@@ -47,7 +47,8 @@ def scattered(problem: Control, low: Any, high: Any) -> Control:
         high: The greatest.
 
     Returns:
-        The world; all frames show its first state, as if it were at rest.
+        The world; its first frame shows such a state, and later ones how it goes on without an
+        action, so that pictures say which way things move.
 
     Raises:
         ValueError: If a bound has not as many finite numbers as a true state, or ``low`` is above

@@ -54,8 +54,8 @@ class EnvState(environment.EnvState):
 class PixelParams(environment.EnvParams):
     """The noise's standard deviation, an episode's length, and where episodes begin.
 
-    ``scatter`` is (the least, the greatest) of each number of a true state, between which the first
-    is drawn evenly; None: as the world has it.
+    ``scatter`` is (the least, the greatest) of each number of a true state, between which that of
+    the first frame is drawn evenly; None: as the world has it.
     """
 
     noise: Any = 0.0
@@ -250,14 +250,18 @@ class PixelEnvironment(VectorEnvironment):
         )
 
     def start(self, key: PRNGKeyArray, params: Any) -> EnvState:
-        """The first state, in all frames."""
+        """The first state, in all frames; scattered, the first frame's, and how it goes on."""
         x, goal = self.first(key, params)
-        if params.scatter is not None:
-            low, high = params.scatter
-            anywhere = jax.random.uniform(jax.random.fold_in(key, 1), x.shape, x.dtype, low, high)
-            x = self.allowed(anywhere, x, params)
-        states = jnp.broadcast_to(x, (self.frames, x.size))
-        return EnvState(time=jnp.int32(0), states=states, goal=goal)
+        if params.scatter is None:
+            states = jnp.broadcast_to(x, (self.frames, x.size))
+            return EnvState(time=jnp.int32(0), states=states, goal=goal)
+        low, high = params.scatter
+        anywhere = jax.random.uniform(jax.random.fold_in(key, 1), x.shape, x.dtype, low, high)
+        states, idle = [self.allowed(anywhere, x, params)], jnp.zeros(self.action_size)
+        for _ in range(self.frames - 1):
+            calm = self.advance(states[-1], idle, params)
+            states.append(self.allowed(calm, calm, params))
+        return EnvState(time=jnp.int32(0), states=jnp.stack(states), goal=goal)
 
     def move(
         self, key: PRNGKeyArray, state: EnvState, action: Float[Array, " m"], params: Any
