@@ -78,6 +78,15 @@ def test_size1m_has_as_many_parameters_as_upstream(size, actions, expected):
     assert sum(leaf.size for leaf in jax.tree.leaves(learner.weights)) == expected
 
 
+@pytest.mark.parametrize("size", ["1m", "25m", "400m"])
+def test_published_sizes_keep_their_proportions(size):
+    """Upstream, units are an eighth of h, and classes and depth a sixteenth of units."""
+    model = dreamer.v3(size).model
+    assert model.deter == 8 * model.units == 128 * model.depth == 128 * model.classes
+    with pytest.raises(ValueError, match=r"size is '2m'; allowed: 1m, .*400m"):
+        dreamer.v3("2m")
+
+
 def test_blocks_do_not_mix_and_share_what_is_shared():
     layer = BlockDense(6, 3)
     own, shared = jnp.arange(9.0), jnp.ones(2)

@@ -238,10 +238,13 @@ _SIZES = {
     "50m": (4096, 512, 32),
     "100m": (6144, 768, 48),
     "200m": (8192, 1024, 64),
+    "400m": (12288, 1536, 96),
 }
 
 
-def v3(size: Literal["1m", "12m", "25m", "50m", "100m", "200m"] = "1m", **changes: Any) -> Config:
+def v3(
+    size: Literal["1m", "12m", "25m", "50m", "100m", "200m", "400m"] = "1m", **changes: Any
+) -> Config:
     """DreamerV3 at one of its published sizes.
 
     Args:
