@@ -1,4 +1,4 @@
-"""Worlds for planning in a latent model, seen in pictures: lamps, a pendulum, an arm, a robot."""
+"""Worlds for planning in a latent model, seen in pictures: lamps, rods, an arm, a robot."""
 
 import dataclasses
 import functools
@@ -12,7 +12,14 @@ from rlsuite.algorithms import latent_models
 from rlsuite.algorithms.latent_models import Config, LatentModel, PlanningConfig, Recorded
 from rlsuite.envs.control import Control
 from rlsuite.envs.lamps import lamps
-from rlsuite.envs.pixels import pixel_pendulum, pixel_planar, pixel_reacher, planar, scattered
+from rlsuite.envs.pixels import (
+    pixel_cart_pole,
+    pixel_pendulum,
+    pixel_planar,
+    pixel_reacher,
+    planar,
+    scattered,
+)
 from rlsuite.ops import lqr, planning
 from rlsuite.problems.episodes import draw_frames, problem_of, random_return
 from rlsuite.problems.solar import LAMPS_NETWORKS, lamp_returns, planar_returns
@@ -76,6 +83,19 @@ SWING_UP = dataclasses.replace(
 )
 """How ``swing_up`` is planned in: one round."""
 
+CART_POLE = PlanningConfig(
+    length=50,
+    first_rollouts=250,
+    capacity=300,
+    first_updates=7000,
+    updates=500,
+    exploration=0.5,
+    persistence=0.8,
+    # How far a pole is tilted is told by convolutions.
+    model=dataclasses.replace(_MODEL, sight="convolutional", size=6, plan_length=20),
+)
+"""How ``cart_pole`` is planned in: one round."""
+
 REACHER = PlanningConfig(
     length=50,
     first_rollouts=150,
@@ -109,6 +129,27 @@ def swing_up() -> Control:
         PC3's pendulum.
     """
     return pixel_pendulum("swing-up", side=32)
+
+
+def cart_pole() -> Control:
+    """A pole that is balanced on a cart, in two pictures of 40×40 pixels.
+
+    Returns:
+        PC3's pole on a cart.
+    """
+    return pixel_cart_pole(side=40)
+
+
+def tilted(problem: Control) -> Control:
+    """The same cart and pole, near the middle and moving any way where an episode begins.
+
+    Args:
+        problem: Of ``pixel_cart_pole``.
+
+    Returns:
+        The problem; places are within 0.8, angles within 0.5, velocities within 1 and 1.5.
+    """
+    return scattered(problem, (-0.8, -0.5, -1.0, -1.5), (0.8, 0.5, 1.0, 1.5))
 
 
 def reacher() -> Control:
@@ -290,6 +331,14 @@ ENTRY = Entry(
             summary="a pendulum that is swung up, in two pictures of 32×32 pixels",
             baselines=planned_returns,
             callables={"first": at_any_angle},
+        ),
+        "pixel-cart-pole": _problem(
+            cart_pole,
+            config=CART_POLE,
+            num_steps=1,
+            summary="a pole that is balanced on a cart, in two pictures of 40×40 pixels",
+            baselines=functools.partial(planned_returns, config=CART_POLE.model),
+            callables={"first": tilted},
         ),
         "pixel-reacher": _problem(
             reacher,

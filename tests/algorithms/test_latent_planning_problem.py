@@ -10,16 +10,19 @@ from rlsuite.envs.pixels import pixel_planar
 from rlsuite.envs.pixels.planar import GOALS
 from rlsuite.problems.latent_planning import (
     BALANCE,
+    CART_POLE,
     REACHER,
     SWING_UP,
     anywhere,
     at_any_angle,
     balance,
     balance_returns,
+    cart_pole,
     in_any_pose,
     planned_returns,
     reacher,
     swing_up,
+    tilted,
 )
 
 
@@ -79,6 +82,17 @@ def test_the_arm_is_seen_in_any_pose_at_first():
     assert (jnp.abs(first) <= most).all()
     assert (jnp.abs(first).max(0) > 0.95 * most).all()
     assert (jnp.abs(first.mean(0)) < 0.2 * most).all()
+
+
+def test_the_pole_is_seen_tilted_either_way_and_plans_with_the_true_system_hold_it():
+    keys = jax.random.split(jax.random.key(0), 200)
+    first = jax.vmap(lambda key: tilted(cart_pole()).reset(key)[0].inner.states[0])(keys)
+    most = jnp.array([0.8, 0.5, 1.0, 1.5])
+    assert (jnp.abs(first) <= most).all()
+    assert (jnp.abs(first).max(0) > 0.95 * most).all()
+    found = planned_returns(cart_pole(), CART_POLE.model)
+    assert found["random"] < -25
+    assert -6 < found["planned"] < 0
 
 
 def test_the_robot_is_seen_anywhere_at_first():
