@@ -257,11 +257,11 @@ class PixelEnvironment(VectorEnvironment):
             return EnvState(time=jnp.int32(0), states=states, goal=goal)
         low, high = params.scatter
         anywhere = jax.random.uniform(jax.random.fold_in(key, 1), x.shape, x.dtype, low, high)
-        states, idle = [self.allowed(anywhere, x, params)], jnp.zeros(self.action_size)
+        seen, idle = [self.allowed(anywhere, x, params)], jnp.zeros(self.action_size)
         for _ in range(self.frames - 1):
-            calm = self.advance(states[-1], idle, params)
-            states.append(self.allowed(calm, calm, params))
-        return EnvState(time=jnp.int32(0), states=jnp.stack(states), goal=goal)
+            calm = self.advance(seen[-1], idle, params)
+            seen.append(self.allowed(calm, calm, params))
+        return EnvState(time=jnp.int32(0), states=jnp.stack(seen), goal=goal)
 
     def move(
         self, key: PRNGKeyArray, state: EnvState, action: Float[Array, " m"], params: Any
