@@ -98,9 +98,8 @@ def default_model(problem: Recorded, config: Config) -> LatentModel:
         config: The hyperparameters.
 
     Returns:
-        Of pictures, an encoder of the config's kind and a perceptron that decodes to logits, or
-        what ``config.sight`` says; of vectors, two perceptrons and normal noise of deviation 1. The
-        transition is the config's.
+        Of pictures, networks as ``config.sight`` says, of which the decoder's are logits; of
+        vectors, two perceptrons and normal noise of deviation 1. The transition is the config's.
 
     Raises:
         ValueError: If ``config.sight`` is for pictures, and there are none.
@@ -114,10 +113,10 @@ def default_model(problem: Recorded, config: Config) -> LatentModel:
             sight.encoder, sight.decoder, bernoulli(), transition, config.size, sight.prepare
         )
     if len(shape) == 3:
+        convolutions = ConvolutionalEncoder(config.size, (16, 16, 8), (5, 3, 3), (2, 2, 2), 128)
         # Not sure at first: nothing has prepared its means here.
         places = PlacesEncoder(config.size, sure=0.0)
-        turns = ConvolutionalEncoder(config.size, (16, 16, 8), (5, 3, 3), (2, 2, 2), 128)
-        encoder = from_linen(turns if config.sight == "convolutional" else places)
+        encoder = from_linen(convolutions if config.sight == "convolutional" else places)
         flat = mlp((128, 128), math.prod(shape))
         decoder = Network(
             flat.init, lambda params, s: flat.apply(params, s).reshape(*s.shape[:-1], *shape)
