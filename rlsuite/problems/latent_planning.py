@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,7 @@ from rlsuite.envs.pixels import (
 from rlsuite.ops import lqr, planning
 from rlsuite.problems.episodes import draw_frames, problem_of, random_return
 from rlsuite.problems.solar import LAMPS_NETWORKS, lamp_returns, planar_returns
-from rlsuite.registry import Entry
+from rlsuite.registry import Entry, Problem
 
 _LAMPS = PlanningConfig(
     length=8,
@@ -303,6 +304,24 @@ _problem = functools.partial(
     problem_of, latent_models.make_planner, draw=draw_frames, score="score"
 )
 
+
+def _learned_anywhere(
+    build: Callable[[], Control],
+    config: PlanningConfig,
+    first: Callable[[Control], Control],
+    summary: str,
+) -> Problem:
+    """One round, after first episodes elsewhere; plans with the true system stand beside it."""
+    return _problem(
+        build,
+        config=config,
+        num_steps=1,
+        summary=summary,
+        baselines=functools.partial(planned_returns, config=config.model),
+        callables={"first": first},
+    )
+
+
 ENTRY = Entry(
     name="latent_planner",
     make=latent_models.make_planner,
@@ -324,29 +343,23 @@ ENTRY = Entry(
             summary="a pendulum that is kept upright, in two pictures of 24×24 pixels",
             baselines=balance_returns,
         ),
-        "pixel-swing-up": _problem(
+        "pixel-swing-up": _learned_anywhere(
             swing_up,
-            config=SWING_UP,
-            num_steps=1,
-            summary="a pendulum that is swung up, in two pictures of 32×32 pixels",
-            baselines=planned_returns,
-            callables={"first": at_any_angle},
+            SWING_UP,
+            at_any_angle,
+            "a pendulum that is swung up, in two pictures of 32×32 pixels",
         ),
-        "pixel-cart-pole": _problem(
+        "pixel-cart-pole": _learned_anywhere(
             cart_pole,
-            config=CART_POLE,
-            num_steps=1,
-            summary="a pole that is balanced on a cart, in two pictures of 40×40 pixels",
-            baselines=functools.partial(planned_returns, config=CART_POLE.model),
-            callables={"first": tilted},
+            CART_POLE,
+            tilted,
+            "a pole that is balanced on a cart, in two pictures of 40×40 pixels",
         ),
-        "pixel-reacher": _problem(
+        "pixel-reacher": _learned_anywhere(
             reacher,
-            config=REACHER,
-            num_steps=1,
-            summary="an arm of two links that reaches, in two pictures of 32×32 pixels",
-            baselines=functools.partial(planned_returns, config=REACHER.model),
-            callables={"first": in_any_pose},
+            REACHER,
+            in_any_pose,
+            "an arm of two links that reaches, in two pictures of 32×32 pixels",
         ),
         "pixel-planar": _problem(
             functools.partial(pixel_planar, goal=planar.GOALS[0]),
