@@ -120,12 +120,15 @@ class Study:
         name: What the command line calls it.
         run: ``(quick, num_seeds, stages) -> rlsuite.io.reports.Report``; num_seeds None is its own,
             and stages (``rlsuite.io.stages.Stages``) keep its parts where it may be interrupted.
+            A study of several parts takes ``only``, too, the names of those that are to be run.
         summary: One line.
+        parts: The names of its parts; empty where it is run as a whole.
     """
 
     name: str
     run: Callable[..., Any]
     summary: str
+    parts: tuple[str, ...] = ()
 
 
 def studies() -> dict[str, Study]:

@@ -134,6 +134,14 @@ def test_resume_needs_the_same_run(trained, capsys):
         (("study",), "study needs a name first; allowed: objectworld"),
         (("study", "objectwolrd"), "study 'objectwolrd' is unknown (did you mean 'objectworld'?)"),
         (("study", "objectworld", "--out", "x", "--seeds", "1"), "seeds is 1; allowed"),
+        (
+            ("study", "objectworld", "--out", "x", "--only", "paths"),
+            "only is paths; objectworld is run as a whole",
+        ),
+        (
+            ("study", "dreamer", "--out", "x", "--only", "sweeps"),
+            "part 'sweeps' is unknown (did you mean 'sweep'?); allowed: efficiency, exploitation",
+        ),
         (("list", "everything"), "unexpected arguments: everything"),
     ],
 )

@@ -48,22 +48,30 @@ def command(arguments: Sequence[str]) -> int:
             quick: A small version of a few minutes.
             seeds: Number of seeds; the study's own by default.
             resume: Go on with the stages that an interrupted study has left in out.
+            only: Parts of the study; all by default. Those that are left out may follow with
+                resume, and without only, all are put on one page.
         """
 
         out: pathlib.Path
         quick: bool = False
         seeds: int | None = None
         resume: bool = False
+        only: tuple[str, ...] = ()
 
     options = parse(
         Options, arguments[1:], prog=f"rlsuite study {study.name}", description=study.summary
     )
     if options.seeds is not None and options.seeds < 2:
         raise ValueError(f"seeds is {options.seeds}; allowed: a whole number at least 2")
+    if options.only and not study.parts:
+        raise ValueError(f"only is {' '.join(options.only)}; {study.name} is run as a whole")
+    for name in options.only:
+        registry.find("part", name, dict.fromkeys(study.parts))
+    only = {"only": options.only} if options.only else {}
     prepare(options.out, 1 << 24)
     programs.keep_compiled()
     stages = Stages(options.out, resume=options.resume)
-    report = study.run(quick=options.quick, num_seeds=options.seeds, stages=stages)
+    report = study.run(quick=options.quick, num_seeds=options.seeds, stages=stages, **only)
     page = reports.save(options.out, report)
     console = Console()
     for section in report.sections:

@@ -1,8 +1,9 @@
 """The claims of the Decision Diffuser, each tested: ``rlsuite study decision-diffuser``."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from rlsuite.io.reports import Report
+from rlsuite.io.reports import Report, Section
 from rlsuite.io.stages import Stages
 from rlsuite.registry import Study
 from rlsuite.studies.decision_diffuser import (
@@ -14,6 +15,7 @@ from rlsuite.studies.decision_diffuser import (
     stacking,
     stochastic,
 )
+from rlsuite.studies.parts import chosen
 
 
 class Sizes(NamedTuple):
@@ -68,43 +70,52 @@ QUICK = Sizes(
     locomotion=None,
 )
 
+PARTS: Mapping[str, Callable[[Any, int | None, Stages], Section]] = {
+    "mazes": mazes.section,
+    "ring": ring.section,
+    "stacking": stacking.section,
+    "skills": skills.section,
+    "stochastic": stochastic.section,
+    "fine_tuning": fine_tuning.section,
+    "locomotion": locomotion.section,
+}
+"""What is tested, in the order of ``Sizes``: from its own, the number of seeds and stages to a
+section of the report."""
+
 
 def study(
-    *, quick: bool = False, num_seeds: int | None = None, stages: Stages | None = None
+    *,
+    quick: bool = False,
+    num_seeds: int | None = None,
+    stages: Stages | None = None,
+    only: Sequence[str] = (),
 ) -> Report:
     """Run the experiments and report them.
 
     Args:
         quick: The small version.
         num_seeds: How many seeds; each part's own by default.
-        stages: Keep the parts that are done.
+        stages: Keep what is done.
+        only: Some of ``PARTS``; empty for all.
 
     Returns:
         The report.
 
     Raises:
-        ValueError: If MuJoCo is missing, which the full version needs.
+        ValueError: If there is no such part, or MuJoCo is missing, which the last one needs.
     """
     sizes = QUICK if quick else FULL
     stages = Stages() if stages is None else stages
-    if sizes.locomotion is not None:
+    wanted = [name for name, size in sizes._asdict().items() if size is not None]
+    names = chosen({name: name for name in wanted}, only)
+    if "locomotion" in names:
         locomotion.require()
-    sections = [
-        mazes.section(sizes.mazes, num_seeds, stages),
-        ring.section(sizes.ring, num_seeds, stages),
-        stacking.section(sizes.stacking, num_seeds, stages),
-        skills.section(sizes.skills, num_seeds, stages),
-        stochastic.section(sizes.stochastic, num_seeds, stages),
-        fine_tuning.section(sizes.fine_tuning, num_seeds, stages),
-    ]
-    if sizes.locomotion is not None:
-        sections.append(locomotion.section(sizes.locomotion, num_seeds, stages))
     return Report(
         "The Decision Diffuser's claims",
         "Plans drawn from a diffusion model of states, after Ajay et al. 2023: what they earn "
         "beside policies learned from the same data, whether constraints that were asked for "
         "alone hold together, and how few steps a plan needs.",
-        sections,
+        [PARTS[name](getattr(sizes, name), num_seeds, stages) for name in names],
     )
 
 
@@ -112,4 +123,5 @@ STUDY = Study(
     name="decision-diffuser",
     run=study,
     summary="returns in mazes, constraints on paths and blocks, gaits, chance, fine-tuning",
+    parts=tuple(PARTS),
 )

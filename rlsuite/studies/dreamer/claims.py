@@ -1,12 +1,14 @@
 """The claims of Dreamer, each with its own test: ``rlsuite study dreamer``."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from rlsuite.io.reports import Report
+from rlsuite.io.reports import Report, Section
 from rlsuite.io.stages import Stages
 from rlsuite.registry import Study
 from rlsuite.studies.dreamer import efficiency, exploitation, gradients, open_loop, sweep
 from rlsuite.studies.dreamer.efficiency import Contest
+from rlsuite.studies.parts import chosen
 
 
 class Sizes(NamedTuple):
@@ -46,19 +48,38 @@ QUICK = Sizes(
     sweep=sweep.Sizes((0.5, 0.95), (2, 7), 200, 1),
 )
 
+PARTS: Mapping[str, Callable[[Sizes, int | None, Stages], Section]] = {
+    "efficiency": lambda sizes, seeds, stages: efficiency.section(sizes.contests, seeds, stages),
+    "exploitation": lambda sizes, seeds, stages: exploitation.section(sizes.frozen, seeds, stages),
+    "open_loop": lambda sizes, _, stages: open_loop.section(sizes.open_loop, stages),
+    "gradients": lambda sizes, seeds, stages: gradients.section(
+        sizes.frozen, sizes.num_batches, seeds, stages
+    ),
+    "sweep": lambda sizes, seeds, stages: sweep.section(sizes.sweep, seeds, stages),
+}
+"""What is tested: from sizes, the number of seeds and stages to a section of the report."""
+
 
 def study(
-    *, quick: bool = False, num_seeds: int | None = None, stages: Stages | None = None
+    *,
+    quick: bool = False,
+    num_seeds: int | None = None,
+    stages: Stages | None = None,
+    only: Sequence[str] = (),
 ) -> Report:
     """Run the experiments and report them.
 
     Args:
         quick: The small version.
         num_seeds: How many seeds; each part's own by default. Open-loop predictions have one.
-        stages: Keep the parts that are done.
+        stages: Keep what is done.
+        only: Some of ``PARTS``; empty for all.
 
     Returns:
         The report.
+
+    Raises:
+        ValueError: If there is no such part.
     """
     sizes = QUICK if quick else FULL
     stages = Stages() if stages is None else stages
@@ -67,13 +88,7 @@ def study(
         "Policies learned in a model of the world, after Hafner et al. 2020 and 2023: how much "
         "experience they need, whether they exploit the model's errors, how far the model sees, "
         "and what the gradient through it is worth.",
-        [
-            efficiency.section(sizes.contests, num_seeds, stages),
-            exploitation.section(sizes.frozen, num_seeds, stages),
-            open_loop.section(sizes.open_loop, stages),
-            gradients.section(sizes.frozen, sizes.num_batches, num_seeds, stages),
-            sweep.section(sizes.sweep, num_seeds, stages),
-        ],
+        [part(sizes, num_seeds, stages) for part in chosen(PARTS, only)],
     )
 
 
@@ -81,4 +96,5 @@ STUDY = Study(
     name="dreamer",
     run=study,
     summary="Dreamer against PPO, exploitation of models, open loop, gradients, λ and horizon",
+    parts=tuple(PARTS),
 )

@@ -1,10 +1,12 @@
 """SOLAR's claims, each with its own test: ``rlsuite study solar``."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from rlsuite.io.reports import Report
+from rlsuite.io.reports import Report, Section
 from rlsuite.io.stages import Stages
 from rlsuite.registry import Study
+from rlsuite.studies.parts import chosen
 from rlsuite.studies.solar import curves, spectra, transitions
 
 
@@ -33,19 +35,34 @@ QUICK = Sizes(
     spectra.Sizes(40, 40, 5),
 )
 
+PARTS: Mapping[str, Callable[[Sizes, Stages], Section]] = {
+    "curves": lambda sizes, stages: curves.section(sizes.curves, stages),
+    "transitions": lambda sizes, stages: transitions.section(sizes.transitions, stages),
+    "spectra": lambda sizes, stages: spectra.section(sizes.spectra, stages),
+}
+"""What is tested: from sizes and stages to a section of the report."""
+
 
 def study(
-    *, quick: bool = False, num_seeds: int | None = None, stages: Stages | None = None
+    *,
+    quick: bool = False,
+    num_seeds: int | None = None,
+    stages: Stages | None = None,
+    only: Sequence[str] = (),
 ) -> Report:
     """Run the experiments and report them.
 
     Args:
         quick: The small version.
         num_seeds: How many seeds; each part's own by default. Spectra have one.
-        stages: Keep the parts that are done.
+        stages: Keep what is done.
+        only: Some of ``PARTS``; empty for all.
 
     Returns:
         The report.
+
+    Raises:
+        ValueError: If there is no such part.
     """
     sizes = QUICK if quick else FULL
     stages = Stages() if stages is None else stages
@@ -59,11 +76,7 @@ def study(
         "Control from pictures in a latent linear-Gaussian model, after Zhang et al. 2019: how "
         "many episodes it needs beside its ablations, planning and PPO; whether linear "
         "transitions are good models, and better ones better controllers; and what it sees.",
-        [
-            curves.section(sizes.curves, stages),
-            transitions.section(sizes.transitions, stages),
-            spectra.section(sizes.spectra, stages),
-        ],
+        [part(sizes, stages) for part in chosen(PARTS, only)],
     )
 
 
@@ -71,4 +84,5 @@ STUDY = Study(
     name="solar",
     run=study,
     summary="SOLAR against ablations, planning and PPO; which transition is best; spectra",
+    parts=tuple(PARTS),
 )
