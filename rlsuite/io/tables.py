@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import rich.table
 
-_NAME = 20  # characters: up to here, a column of words holds names
+_NAME = 20  # characters: up to here, a word may be a name
 _STYLES = {"good": "green", "bad": "red", "quiet": "dim"}
 
 
@@ -106,12 +106,12 @@ def to_rich(table: Table) -> "rich.table.Table":
     made.caption = "\n".join(table.notes) or None
     made.caption_justify = "left"
     for index, column in enumerate(table.columns):
-        if index < table.words:
-            # Names stay whole; sentences take the room that is left.
-            longest = max((len(row[index].text) for row in table.rows), default=0)
-            made.add_column(column, overflow="fold", no_wrap=longest <= _NAME)
-        else:
-            made.add_column(column, justify="right", no_wrap=True)
+        # Names stay whole; all else goes on in the next line where there is not room enough.
+        words, texts = index < table.words, [row[index].text for row in table.rows]
+        names = words and all(len(text) <= _NAME and " " not in text for text in texts)
+        made.add_column(
+            column, justify="left" if words else "right", overflow="fold", no_wrap=names
+        )
     for row in table.rows:
         made.add_row(*(Text(cell.text, style=_STYLES.get(cell.mood, "")) for cell in row))
     return made

@@ -56,6 +56,25 @@ def test_terminal(table):
     assert "a <note>" in shown
 
 
+@pytest.mark.parametrize("width", [50, 80, 200])
+def test_a_terminal_that_is_narrow_shows_every_character(width):
+    rows = [
+        ["pixel-swing-up", "a goal, where plans end", *["97.2 (96.8 … 97.7)"] * 5],
+        ["pixel-balance", "a state to come", *["-0.0947 (-0.449 … 0.638)"] * 5],
+    ]
+    columns = ["problem", "asked for", *(f"p = 0.{digit}" for digit in range(5))]
+    made = tables.table("Scores", "", columns, rows, words=2)
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(tables.to_rich(made))
+    shown = console.export_text()
+    assert max(map(len, shown.splitlines())) <= width
+    assert "pixel-swing-up" in shown
+    for place, texts in enumerate(zip(columns, *rows, strict=True)):
+        lines = (line.replace("┃", "│").split("│") for line in shown.splitlines())
+        found = "".join(line[place + 1] for line in lines if len(line) > 1)
+        assert found.replace(" ", "") == "".join(texts).replace(" ", "")
+
+
 class Cells(HTMLParser):
     """Collects the texts of a page by tag, and checks that tags close."""
 
