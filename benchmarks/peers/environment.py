@@ -104,8 +104,12 @@ def _build(requirements: Requirements, folder: Path) -> None:
 
 
 def _call(command: list[str]) -> None:
-    """Run a command; raise `InstallError` with the line that says why it failed."""
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    """Run a command; raise `InstallError` with the line that says why it failed.
+
+    A peer's versions are its own: what a shell constrains pip to, for rlsuite's, is left out.
+    """
+    free = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=free)
     if done.returncode == 0:
         return
     lines = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]

@@ -214,6 +214,16 @@ def test_other_requirements_have_another_environment(builds):
     assert environment.interpreter(NEEDS) != environment.interpreter(other)
 
 
+def test_a_peers_versions_are_not_constrained_to_ours(monkeypatch):
+    monkeypatch.setenv("PIP_CONSTRAINT", "constraints.txt")
+    monkeypatch.setenv("PIP_PROXY", "kept")
+    asked = (
+        "import os; print('ERROR:', *(os.environ.get(f'PIP_{x}') for x in ('CONSTRAINT', 'PROXY')))"
+    )
+    with pytest.raises(InstallError, match=r"^None kept$"):
+        environment._call([sys.executable, "-c", f"{asked}; raise SystemExit(1)"])
+
+
 @pytest.mark.parametrize("part", ["complete.json", "bin/python"])
 def test_a_broken_environment_is_built_again(builds, part):
     python = environment.interpreter(NEEDS)
