@@ -1,14 +1,18 @@
 """The parts of SOLAR's study, against what is known of them."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rlsuite.algorithms import latent_models, ppo
+from rlsuite.algorithms.latent_models import ActorCriticConfig, PlanningConfig
 from rlsuite.io.stages import Stages
 from rlsuite.ops import mniw
 from rlsuite.problems.latent_models import SYSTEM
-from rlsuite.studies.solar import curves, pictures, spectra, transitions
+from rlsuite.studies.solar import claims, curves, pictures, spectra, transitions
 
 
 def texts(table):
@@ -115,6 +119,26 @@ def test_costs_are_told_over_the_best_ones():
     ours, other = texts(table)
     assert ours[1:5] == ["120", "1 (1 … 1)", "1, 1", "110"]
     assert other[2:5] == ["2 (2 … 2)", "2, 2", "–"]
+
+
+def test_methods_are_what_their_names_say():
+    """All are made, as everything but what tells them apart is the same."""
+    sizes = claims.FULL.curves
+    configs = {}
+    for name in curves.METHODS:
+        make, configs[name] = curves.method(name, sizes)
+        assert make(transitions.point(), configs[name]).evaluate is not None
+    ours, plans = configs.pop(curves.SOLAR), configs["planning in the model"]
+    told_apart = {
+        "without sequences (VAE)": (ours, {"representation": "independent"}),
+        "principal components (LQR-FLM)": (ours, {"representation": "components"}),
+        "SOLAR, model of the first episodes": (ours, {"updates": 0}),
+        "SOLAR, whole natural gradient": (ours, {"full": True}),
+        "planning along gradients": (plans, {"model": latent_models.Config(planner="gradients")}),
+    }
+    for name, (like, changes) in told_apart.items():
+        assert configs.pop(name) == dataclasses.replace(like, **changes)
+    assert set(map(type, configs.values())) == {PlanningConfig, ActorCriticConfig, ppo.Config}
 
 
 def test_the_point_is_learned_and_filmed():

@@ -1,6 +1,6 @@
 """What a point's controllers cost over episodes: SOLAR, what is left without its parts, others."""
 
-import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -10,7 +10,7 @@ from scipy import stats
 
 from rlsuite.algorithms import latent_models, ppo, solar
 from rlsuite.configuration import to_json
-from rlsuite.core import Result, run
+from rlsuite.core import Algorithm, Result, run
 from rlsuite.io.reports import Section, picture
 from rlsuite.io.stages import Stages
 from rlsuite.io.tables import Table, number, table
@@ -66,6 +66,7 @@ METHODS = {
     "SOLAR, model of the first episodes": "#60a5fa",
     "SOLAR, whole natural gradient": "#1e3a8a",
     "planning in the model": GREEN,
+    "planning along gradients": "#86efac",
     "actor-critic in the model (SLAC)": "#db2777",
     "PPO": GREY,
 }
@@ -142,54 +143,62 @@ def _settings(sizes: Sizes) -> str:
     return str(to_json(solar_config(sizes)))
 
 
-def _train(name: str, sizes: Sizes) -> tuple[Curve, Result]:
-    control, how = point(), (jax.random.key(0),)
-    shared: dict[str, Any] = {"num_seeds": sizes.num_seeds, "progress": name}
-    if name == "PPO":
-        config = ppo.Config(num_envs=_PARALLEL, rollout_length=STEPS, num_minibatches=2)
-        every = max(sizes.ppo_updates // 20, 1)
-        result = run(
-            ppo.make,
-            control,
-            config,
-            *how,
-            sizes.ppo_updates,
-            chunk_length=every,
-            evaluate_every=every,
-            **shared,
-        )
-        episodes = _PARALLEL * result.evaluation_steps
-        return Curve(episodes.astype(float), result.evaluations.episode_return), result
-    in_model: dict[str, tuple[Any, Any]] = {
-        "planning in the model": (latent_models.make_planner, latent_models.PlanningConfig),
+def method(name: str, sizes: Sizes) -> tuple[Callable[..., Algorithm], Any]:
+    """How a method is run.
+
+    Args:
+        name: One of ``METHODS``.
+        sizes: How large this part is.
+
+    Returns:
+        (``make``, its config).
+    """
+    in_rounds: dict[str, Any] = {
+        "length": STEPS,
+        "first_rollouts": sizes.first_rollouts,
+        "capacity": sizes.first_rollouts + 10 * sizes.rounds,
+        "first_updates": sizes.planner_updates,
+        "updates": sizes.planner_updates // 10,
+        "exploration": 0.5,
+    }
+    plans, by_gradients = latent_models.make_planner, latent_models.Config(planner="gradients")
+    others: dict[str, tuple[Callable[..., Algorithm], Any]] = {
+        "planning in the model": (plans, latent_models.PlanningConfig(**in_rounds)),
+        "planning along gradients": (
+            plans,
+            latent_models.PlanningConfig(**in_rounds, model=by_gradients),
+        ),
         "actor-critic in the model (SLAC)": (
             latent_models.make_actor_critic,
-            latent_models.ActorCriticConfig,
+            latent_models.ActorCriticConfig(**in_rounds),
+        ),
+        "PPO": (
+            ppo.make,
+            ppo.Config(num_envs=_PARALLEL, rollout_length=STEPS, num_minibatches=2),
         ),
     }
-    make: Any
-    settings: Any
-    if name in in_model:
-        make, kind = in_model[name]
-        settings = kind(
-            length=STEPS,
-            first_rollouts=sizes.first_rollouts,
-            capacity=sizes.first_rollouts + 10 * sizes.rounds,
-            first_updates=sizes.planner_updates,
-            updates=sizes.planner_updates // 10,
-            exploration=0.5,
-        )
-    else:
-        make, settings = solar.make, solar_config(sizes)
-        changes: dict[str, dict[str, Any]] = {
-            "without sequences (VAE)": {"representation": "independent"},
-            "principal components (LQR-FLM)": {"representation": "components"},
-            "SOLAR, model of the first episodes": {"updates": 0},
-            "SOLAR, whole natural gradient": {"full": True},
-        }
-        settings = dataclasses.replace(settings, **changes.get(name, {}))
-    result = run(make, control, settings, *how, sizes.rounds, evaluate_every=1, **shared)
-    seen = settings.first_rollouts + settings.rollouts * (result.evaluation_steps - 1)
+    changes: dict[str, dict[str, Any]] = {
+        SOLAR: {},
+        "without sequences (VAE)": {"representation": "independent"},
+        "principal components (LQR-FLM)": {"representation": "components"},
+        "SOLAR, model of the first episodes": {"updates": 0},
+        "SOLAR, whole natural gradient": {"full": True},
+    }
+    return others[name] if name in others else (solar.make, solar_config(sizes, **changes[name]))
+
+
+def _train(name: str, sizes: Sizes) -> tuple[Curve, Result]:
+    make, config = method(name, sizes)
+    shared: dict[str, Any] = {"num_seeds": sizes.num_seeds, "progress": name}
+    problem, key = point(), jax.random.key(0)
+    if isinstance(config, ppo.Config):
+        every = max(sizes.ppo_updates // 20, 1)
+        how = {"chunk_length": every, "evaluate_every": every, **shared}
+        result = run(make, problem, config, key, sizes.ppo_updates, **how)
+        episodes = _PARALLEL * result.evaluation_steps
+        return Curve(episodes.astype(float), result.evaluations.episode_return), result
+    result = run(make, problem, config, key, sizes.rounds, evaluate_every=1, **shared)
+    seen = config.first_rollouts + config.rollouts * (result.evaluation_steps - 1)
     return Curve(np.maximum(seen, 1.0).astype(float), result.evaluations.score), result
 
 
