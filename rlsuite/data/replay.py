@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 Row = Any
 
@@ -145,7 +145,7 @@ def rows(replay: Replay, drawn: Drawn) -> Row:
 
 
 def write(ring: Any, drawn: Drawn, values: Any) -> Any:
-    """Write something back into the rows of sequences.
+    """Write something back into the rows of sequences; where some overlap, the last one's.
 
     Args:
         ring: Part of the replay's rows, leaves ``[capacity, environment, …]``.
@@ -155,5 +155,19 @@ def write(ring: Any, drawn: Drawn, values: Any) -> Any:
     Returns:
         The part, with it.
     """
-    place = drawn.places, drawn.environments[:, None]
-    return jax.tree.map(lambda old, new: old.at[place].set(new), ring, values)
+    capacity = len(jax.tree.leaves(ring)[0])
+    places = jnp.where(_written_later(drawn, capacity), capacity, drawn.places)
+    where = places, drawn.environments[:, None]
+    return jax.tree.map(lambda old, new: old.at[where].set(new, mode="drop"), ring, values)
+
+
+def _written_later(drawn: Drawn, capacity: int) -> Bool[Array, "sequence time"]:
+    """Whether a later sequence holds the row, too.
+
+    Which of two writes to one row comes last depends on the device: there is to be but one.
+    """
+    places, whose = drawn
+    count, length = places.shape
+    from_there = (places[:, None] - places[:, :1]) % capacity  # [sequence, other, time]
+    same = (whose[:, None] == whose) & (jnp.arange(count)[:, None] < jnp.arange(count))
+    return jnp.any(same[..., None] & (from_there < length), axis=1)

@@ -65,3 +65,21 @@ def test_what_is_written_back_is_read_again():
     before, after = (np.asarray(replays.rows(r, drawn)["x"][0]) for r in (replay, changed))
     assert after.tolist() == [before[0], -1, -1, -1]
     assert np.sum(np.asarray(ring) == -1) == 3
+
+
+def test_each_row_is_written_once_by_the_last_sequence_that_holds_it():
+    """Of two writes to one row, which comes last is the device's choice; so there must be one."""
+    rng, capacity = np.random.default_rng(0), 12
+    starts, whose = rng.integers(0, capacity, 9), rng.integers(0, 2, 9)
+    places = (starts[:, None] + np.arange(5)) % capacity
+    drawn = replays.Drawn(jnp.asarray(places), jnp.asarray(whose))
+    values = rng.normal(size=(9, 5)).astype(np.float32)
+    ring = np.zeros((capacity, 2), np.float32)
+    writer = {}
+    for sequence, time in np.ndindex(values.shape):
+        row = places[sequence, time], whose[sequence]
+        ring[row], writer[row] = values[sequence, time], (sequence, time)
+    later = np.asarray(jax.jit(replays._written_later, static_argnums=1)(drawn, capacity))
+    assert sorted(zip(*np.nonzero(~later), strict=True)) == sorted(writer.values())
+    found = jax.jit(replays.write)(jnp.zeros((capacity, 2)), drawn, jnp.asarray(values))
+    np.testing.assert_array_equal(found, ring)
