@@ -305,7 +305,7 @@ def loss(
         networks, params.critic, batch.observations, draws.actions, draws.log_densities
     )
     excess = jnp.mean(soft - values, axis=-1)
-    multiplier = jnp.minimum(jnp.exp(params.log_multiplier), _MOST)
+    multiplier = jnp.exp(params.log_multiplier)
     total = critic_loss + policy_loss + temperature_loss
     total += config.penalty_weight * jax.lax.stop_gradient(multiplier) * jnp.sum(excess)
     if config.lagrange:
@@ -349,6 +349,9 @@ def update(
 
     gradient, told = jax.grad(total, has_aux=True)(state.params)
     params, kept = descend(optimizers, gradient, state.optimizers, state.params)
+    # Held there, rather than in the loss, it has a slope by which to come down again.
+    most = jnp.minimum(params.log_multiplier, math.log(_MOST))
+    params = params._replace(log_multiplier=most)
     target = optax.incremental_update(params.critic, state.target, config.target_rate)
     return State(params, target, kept, state.scale), told
 

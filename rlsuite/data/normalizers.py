@@ -111,7 +111,7 @@ class Cdf(NamedTuple):
         values: Quantiles of each column, ascending.
         levels: 2 F − 1 at each; values that occur often share the middle of their levels, except
             that the least is at −1 and the greatest at 1.
-        constant: Whether the column is a constant.
+        constant: Whether the column is a constant, but for rounding.
     """
 
     values: Float[Array, "n quantile"]
@@ -146,7 +146,9 @@ class Cdf(NamedTuple):
             middle = jnp.where(first == 0, 0.0, jnp.where(last == num_quantiles - 1, 1.0, middle))
             return 2.0 * middle - 1.0
 
-        return cls(table, jax.vmap(level)(table), table[:, 0] == table[:, -1])
+        width = table[:, -1] - table[:, 0]
+        constant = width <= _TINY * jnp.max(jnp.abs(table), axis=1)
+        return cls(table, jax.vmap(level)(table), constant)
 
     def normalize(self, x: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
         """2 F(x) − 1."""

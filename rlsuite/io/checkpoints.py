@@ -111,6 +111,23 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def _taken(state: Any) -> Any:
+    """A state without its arrays of no entries, which orbax refuses."""
+    return jax.tree.map(lambda leaf: leaf if np.prod(leaf.shape) else None, state)
+
+
+def _given_back(state: Any, like: Any) -> Any:
+    """The state with its arrays of no entries."""
+
+    def fill(wanted: Any, found: Any) -> Any:
+        if found is not None:
+            return found
+        empty = jnp.zeros(wanted.shape, wanted.dtype)
+        return empty if wanted.sharding is None else jax.device_put(empty, wanted.sharding)
+
+    return jax.tree.map(fill, like, state)
+
+
 class Checkpoints:
     """The checkpoints of one run.
 
@@ -149,7 +166,9 @@ class Checkpoints:
             "digest": digest(state) if whole else None,
         }
         with _quiet():
-            orbax.v1.save(self._folder / str(step), state, overwrite=True, custom_metadata=metadata)
+            orbax.v1.save(
+                self._folder / str(step), _taken(state), overwrite=True, custom_metadata=metadata
+            )
             for old in self.steps()[: -self._keep]:
                 orbax.v1.delete(self._folder / str(old))
 
@@ -180,7 +199,7 @@ class Checkpoints:
                 raise self._unreadable(path, error) from error
             self._compare(path, metadata)
             try:
-                state = orbax.v1.load(path, like)
+                state = _given_back(orbax.v1.load(path, _taken(like)), like)
             except Exception as error:
                 raise self._unreadable(path, error) from error
         expected = metadata["digest"]

@@ -48,7 +48,7 @@ def entropy(
         least: Points that are nearer to each other count as so far apart.
 
     Returns:
-        Ĥ, in nats.
+        Ĥ, in nats; infinite where some points count, but no more than k.
 
     Raises:
         ValueError: If k is out of range.

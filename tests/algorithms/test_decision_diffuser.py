@@ -89,13 +89,7 @@ def test_a_segment_is_told_its_return_its_labels_and_where_it_leads():
         [episodes.observations[step : step + 6 : 2], episodes.next_observations[17:18]]
     )
     ends = np.cumsum(LENGTHS) - 1
-    # What comes after an end for good may not be recorded.
-    last = np.where(
-        episodes.terminals[ends, None],
-        episodes.observations[ends],
-        episodes.next_observations[ends],
-    )
-    every = np.concatenate([episodes.observations, last])
+    every = np.concatenate([episodes.observations, episodes.next_observations[ends]])
     mean, deviation = every.mean(0), every.std(0)
     np.testing.assert_allclose(drawn.states, (seen - mean) / deviation, atol=1e-5)
     returns = {

@@ -128,8 +128,10 @@ def make(
         remembers a ``Plan``; a key of None draws the same noise each time.
 
     Raises:
-        ValueError: If a request or a goal is needed and missing, no episode is long enough, or with
-            a symmetry not labels alone are told.
+        ValueError: If a request or a goal is needed and missing, no episode is long enough, labels
+            are to be told and there are none, plans are guided by a value that is not learned, or
+            with a symmetry not labels alone are told. In acting, if a request is not of the kind
+            that the network is told.
     """
     _check(problem, config, request, goal, symmetry)
     net = _network(config, network, symmetry)
@@ -255,7 +257,9 @@ def planner_of(
         draw=_drawing(config, _network(config, network, symmetry), state),
         act=functools.partial(inverse_dynamics(problem, config).apply, state.average.inverse),
         normalizer=state.statistics.normalizer,
-        request=lambda observation: _on_scale(config, state.statistics, asked(observation)),
+        request=lambda observation: _on_scale(
+            config, state.statistics, _understood(problem, config, asked(observation))
+        ),
         goal=goal,
     )
 
@@ -304,13 +308,19 @@ def plans(
         States in the data's units.
 
     Raises:
-        ValueError: If the network has only seen segments whose first state is known, and none is.
+        ValueError: If the network has only seen segments whose first state, or last one, is known,
+            and it is not.
     """
     always = config.history and not isinstance(config.free, jax.core.Tracer) and not config.free
-    if known is None and always:
+    if always and not _holds(known, 0):
         raise ValueError(
-            f"known is None; allowed with a history of {config.history} and 'free' 0: at least the "
-            f"first state"
+            f"known is {'None' if known is None else 'without the first state'}; allowed with a "
+            f"history of {config.history} and 'free' 0: at least the first state"
+        )
+    if config.goal and not _holds(known, -1):
+        raise ValueError(
+            f"known is {'None' if known is None else 'without the last state'}; allowed with a "
+            f"goal: at least the last state"
         )
     draw = _drawing(config, _network(config, network, symmetry), state)
     scale = state.statistics.normalizer
@@ -321,6 +331,30 @@ def plans(
     asked = _on_scale(config, state.statistics, request)
     drawn = jax.vmap(lambda key: draw(key, fixed, asked))(jax.random.split(key, count))
     return scale.denormalize(drawn)
+
+
+def _holds(known: diffusion.Known | None, place: int) -> bool:
+    """Whether a state is known, as far as that can be told."""
+    if known is None:
+        return False
+    return isinstance(known.where, jax.core.Tracer) or bool(np.all(known.where[place]))
+
+
+def _understood(problem: Offline, config: Config, request: Request) -> Request:
+    """A request, if it is of the kind that the network was told."""
+    widths = {
+        "return": 1,
+        "label": problem.episodes.labels.shape[1],
+        "state": problem.episodes.observations.shape[1],
+    }
+    wanted = sum(widths[name] for name in config.conditions)
+    conditions, weights = map(jnp.shape, request)
+    if len(conditions) != 2 or conditions[1] != wanted or weights != conditions[:1]:
+        raise ValueError(
+            f"request has conditions of shape {conditions} and weights of shape {weights}; allowed "
+            f"with the conditions {config.conditions}: (any number, {wanted}), and as many weights"
+        )
+    return request
 
 
 def _on_scale(config: Config, computed: Statistics, request: Request) -> Request:
@@ -369,6 +403,11 @@ def _check(
         raise ValueError(
             f"goal is {goal}, and the config field 'goal' is {config.goal}; allowed: a function "
             "where that is True, None where it is False"
+        )
+    if "label" in config.conditions and not problem.episodes.labels.shape[1]:
+        raise ValueError(
+            f"config field 'conditions' is {config.conditions}; allowed with episodes that have no "
+            f"labels: none of 'label'"
         )
     if symmetry is not None and config.conditions != ("label",):
         raise ValueError(

@@ -65,7 +65,8 @@ class Planning:
             small error of the noise at k = T is a large one of the states.)
         replan_every: Time steps between plans.
         warm_steps: From the second plan on, only the last so many steps of the sampler are walked,
-            from the last plan; 0: a new start each time.
+            from the last plan, on which there is noise as at that step, whatever the temperature;
+            0: a new start each time.
     """
 
     sampler: Literal["ancestral", "ddim", "dpm-solver"] = "ancestral"

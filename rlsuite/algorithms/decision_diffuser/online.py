@@ -173,6 +173,11 @@ def fine_tuning(
         episodes = with_room(recorded, config.capacity, config.planner.evaluation_length)
         walked = jnp.zeros((), jnp.int32)
         start = jax.tree.map(jnp.copy, problem.start)
+        # Of as many steps as there will be.
+        known = training.statistics(
+            config.planner, episodes, normalizer=start.statistics.normalizer
+        )
+        start = start._replace(statistics=known)
         return Tuned(start, episodes, walked, jnp.asarray(config.multiplier, float))
 
     def step(key: PRNGKeyArray, state: Tuned) -> tuple[Tuned, Metrics]:

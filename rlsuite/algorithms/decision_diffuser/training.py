@@ -85,10 +85,9 @@ def statistics(
 
 
 def _last_states(episodes: Episodes) -> Float[Array, "episode n"]:
-    """Of each episode; of one that ended for good its last but one: s_L may not be recorded."""
+    """s_L of each episode, with which segments end (of an empty one, anything)."""
     last = jnp.maximum(episodes.starts + episodes.lengths - 1, 0)
-    ended = episodes.terminals[last][:, None]
-    return jnp.where(ended, episodes.observations[last], episodes.next_observations[last])
+    return episodes.next_observations[last]
 
 
 class Example(NamedTuple):

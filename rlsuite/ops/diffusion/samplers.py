@@ -88,7 +88,7 @@ def ddim(schedule: Schedule, num_steps: int | None = None, *, eta: Scalar = 0.0)
     variance = eta**2 * (1 - there) / (1 - here) * (1 - here / there)
     rest = 1 - there - variance
     is_traced = isinstance(eta, jax.core.Tracer)
-    if not is_traced and (eta < 0 or np.any(rest < -1e-12)):
+    if not is_traced and (not eta >= 0 or np.any(rest < -1e-12)):
         raise ValueError(f"eta is {eta}; allowed: at least 0, and no larger than leaves variances")
     sqrt, maximum = (jnp.sqrt, jnp.maximum) if is_traced else (np.sqrt, np.maximum)
     carry = sqrt(maximum(rest, 0.0) / (1 - here))
@@ -162,7 +162,7 @@ def cooled(
         >>> half.start, cooled(ancestral(cosine(10)), 0.5, of="deviation").start
         (0.5, 0.5)
     """
-    if not isinstance(temperature, jax.core.Tracer) and temperature < 0:
+    if not isinstance(temperature, jax.core.Tracer) and not temperature >= 0:
         raise ValueError(f"temperature is {temperature}; allowed: at least 0")
     factor = temperature**0.5 if of == "variance" else temperature
     return sampler._replace(noise=factor * sampler.noise, start=factor * sampler.start)

@@ -57,9 +57,9 @@ def linear(num_steps: int, *, first: float | None = None, last: float | None = N
     """β_k evenly from the first to the last.
 
     Args:
-        num_steps: T.
+        num_steps: T; the single β of T = 1 is the first.
         first: β_1; by default 10⁻⁴ at T = 1000, and as much more as there are fewer steps.
-        last: β_T; by default .02 at T = 1000, likewise.
+        last: β_T; by default .02 at T = 1000, likewise, but at most .999.
 
     Returns:
         The schedule.
