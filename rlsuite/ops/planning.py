@@ -99,7 +99,7 @@ def cross_entropy(
         (the best of all that was drawn, of the first μ and of the last, the last law).
 
     Raises:
-        ValueError: If a number is out of range.
+        ValueError: If ``iterations`` or ``elites`` is out of range; the others may be traced.
     """
     _check(iterations)
     if not 1 <= elites <= samples:

@@ -1,4 +1,4 @@
-"""Worlds for planning in a latent model, seen in pictures: lamps, rods, an arm, a robot."""
+"""Worlds for planning in a latent model, seen in pictures: lamps, rods, an arm, a car, a robot."""
 
 import dataclasses
 import functools
@@ -14,6 +14,7 @@ from rlsuite.algorithms.latent_models import Config, LatentModel, PlanningConfig
 from rlsuite.envs.control import Control
 from rlsuite.envs.lamps import lamps
 from rlsuite.envs.pixels import (
+    pixel_car,
     pixel_cart_pole,
     pixel_pendulum,
     pixel_planar,
@@ -110,6 +111,18 @@ REACHER = PlanningConfig(
 )
 """How ``reacher`` is planned in: one round."""
 
+CAR = PlanningConfig(
+    length=100,
+    first_rollouts=150,
+    capacity=400,
+    first_updates=8000,
+    updates=400,
+    exploration=0.5,
+    persistence=0.9,
+    model=dataclasses.replace(_MODEL, size=7, plan_length=20, chunk_length=40),
+)
+"""How ``car`` is planned in: its plans get better over ten rounds or so."""
+
 PLANAR = PlanningConfig(
     length=40,
     first_rollouts=120,
@@ -160,6 +173,28 @@ def reacher() -> Control:
         SOLAR's reacher.
     """
     return pixel_reacher(side=32, frames=2)
+
+
+def car() -> Control:
+    """A car that is to drive to a place behind it, in two pictures of 32×32 pixels in colour.
+
+    Returns:
+        SOLAR's car.
+    """
+    return pixel_car(side=32, frames=2)
+
+
+def driving_anywhere(problem: Control) -> Control:
+    """The same car, anywhere, heading anywhere, driving and steering in any way at first.
+
+    Args:
+        problem: Of ``pixel_car``.
+
+    Returns:
+        The problem.
+    """
+    most = (2.3, 2.3, np.pi, 1.0, np.pi / 4)
+    return scattered(problem, tuple(-x for x in most), most)
 
 
 def in_any_pose(problem: Control) -> Control:
@@ -310,12 +345,13 @@ def _learned_anywhere(
     config: PlanningConfig,
     first: Callable[[Control], Control],
     summary: str,
+    rounds: int = 1,
 ) -> Problem:
-    """One round, after first episodes elsewhere; plans with the true system stand beside it."""
+    """Rounds after first episodes elsewhere; plans with the true system stand beside them."""
     return _problem(
         build,
         config=config,
-        num_steps=1,
+        num_steps=rounds,
         summary=summary,
         baselines=functools.partial(planned_returns, config=config.model),
         callables={"first": first},
@@ -360,6 +396,13 @@ ENTRY = Entry(
             REACHER,
             in_any_pose,
             "an arm of two links that reaches, in two pictures of 32×32 pixels",
+        ),
+        "pixel-car": _learned_anywhere(
+            car,
+            CAR,
+            driving_anywhere,
+            "a car that drives to a place behind it, in two coloured pictures of 32×32 pixels",
+            rounds=15,
         ),
         "pixel-planar": _problem(
             functools.partial(pixel_planar, goal=planar.GOALS[0]),

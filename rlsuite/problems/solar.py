@@ -75,7 +75,8 @@ _LAMPS = solar.Config(
     evaluation_episodes=2,
 )
 
-_POINT = solar.Config(size=2, first_updates=3000, updates=60)
+# With one quadratic cost for all steps points end further from their goals.
+_POINT = solar.Config(size=2, first_updates=3000, updates=60, cost_strength=4.0)
 
 _PUSHED = solar.Config(
     size=4,
@@ -84,7 +85,7 @@ _PUSHED = solar.Config(
     first_updates=3000,
     updates=100,
     exploration=0.1,
-    cost_strength=4.0,  # With one quadratic cost for all steps it ends further from its goal.
+    cost_strength=4.0,
 )
 
 _PLANAR = solar.Config(

@@ -10,6 +10,7 @@ from rlsuite.envs.pixels import pixel_planar
 from rlsuite.envs.pixels.planar import GOALS
 from rlsuite.problems.latent_planning import (
     BALANCE,
+    CAR,
     CART_POLE,
     REACHER,
     SWING_UP,
@@ -17,7 +18,9 @@ from rlsuite.problems.latent_planning import (
     at_any_angle,
     balance,
     balance_returns,
+    car,
     cart_pole,
+    driving_anywhere,
     in_any_pose,
     planned_returns,
     reacher,
@@ -93,6 +96,17 @@ def test_the_pole_is_seen_tilted_either_way_and_plans_with_the_true_system_hold_
     found = planned_returns(cart_pole(), CART_POLE.model)
     assert found["random"] < -25
     assert -6 < found["planned"] < 0
+
+
+def test_the_car_is_seen_driving_anywhere_and_plans_with_the_true_system_bring_it_there():
+    keys = jax.random.split(jax.random.key(0), 200)
+    first = jax.vmap(lambda key: driving_anywhere(car()).reset(key)[0].inner.states[0])(keys)
+    most = jnp.array([2.3, 2.3, jnp.pi, 1.0, jnp.pi / 4])
+    assert (jnp.abs(first) <= most).all()
+    assert (jnp.abs(first).max(0) > 0.95 * most).all()
+    found = planned_returns(car(), CAR.model)
+    assert found["random"] < -2000  # Standing still costs 100 · (3.5² + 3.5²) = 2450.
+    assert -600 < found["planned"] < -500
 
 
 def test_the_robot_is_seen_anywhere_at_first():

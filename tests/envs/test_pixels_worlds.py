@@ -203,7 +203,7 @@ def test_what_no_world_can_have_is_refused(build):
     for name, value in (("side", 7), ("frames", 0), ("noise", -0.1)):
         with pytest.raises(ValueError, match=f"{name} is {value}; allowed: at least"):
             build(**{name: value})
-    with pytest.raises(ValueError, match="max_steps_in_episode is 0; allowed: at least 1"):
+    with pytest.raises(ValueError, match="max_steps_in_episode is 0; allowed: whole, at least 1"):
         build(steps=0)
 
 
@@ -223,6 +223,8 @@ def test_what_no_world_can_have_is_refused(build):
         (pixels.pixel_three_link, {"tilt": -1.0}, r"tilt is -1\.0; allowed"),
         (pixels.pixel_planar, {"goal": (0.0, 5.0)}, r"goal is .*; allowed: from 1\.5 to 38\.5"),
         (pixels.pixel_planar, {"obstacles": [(np.inf, 1)]}, "obstacles is .*; allowed: pairs"),
+        (pixels.pixel_planar, {"obstacles": ((1, 2, 3), (4, 5, 6))}, "obstacles is .*; allowed"),
+        (pixels.pixel_planar, {"obstacles": (1, 2, 3)}, "obstacles is .*; allowed: pairs"),
         (pixels.pixel_reacher, {"goal": (0.3, 0.0)}, r"goal is .*; allowed: within 0\.01"),
         (pixels.pixel_arm_stacking, {"start": "up"}, "start is 'up'; allowed: one of above"),
     ],

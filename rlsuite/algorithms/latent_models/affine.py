@@ -11,6 +11,7 @@ References:
     and fast inference. NeurIPS 2016, arXiv:1603.06277.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -54,7 +55,8 @@ def linear(size: int, actions: int, *, deviation: float = 0.5) -> Transition:
     def init(key: PRNGKeyArray) -> LinearParams:
         del key
         stay = jnp.eye(size, size + actions + 1)
-        return LinearParams(stay, jnp.full(size, jnp.log(deviation)), jnp.zeros((size, size)))
+        log_scale = jnp.full(size, math.log(deviation), float)
+        return LinearParams(stay, log_scale, jnp.zeros((size, size)))
 
     def local(params: LinearParams, carry: Any, state: Array, action: Array) -> Any:
         del state, action

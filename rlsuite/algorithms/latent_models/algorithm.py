@@ -234,7 +234,8 @@ def check_learning(config: Config, transition: Transition, steps: int) -> None:
 
     Raises:
         ValueError: If a law of it is known, and the config asks for anything but the one way there
-            is to learn that; or if episodes are shorter than what is to be looked at of them.
+            is to learn that; if embed to control's objective is asked for without matrices of a
+            state alone; or if episodes are shorter than what is to be looked at of them.
     """
     if config.chunk_length is not None and config.chunk_length > steps:
         raise ValueError(
@@ -248,10 +249,16 @@ def check_learning(config: Config, transition: Transition, steps: int) -> None:
                 f"config field {field!r} is {given!r}; allowed with a transition of which a law is "
                 f"known: {allowed!r}"
             )
+    if config.objective == "e2c" and not transition.of_state_alone:
+        raise ValueError(
+            "config field 'objective' is 'e2c'; allowed with a transition that has no matrices of "
+            "a state alone: 'elbo' or 'iwae'"
+        )
 
 
 def _check(problem: Recorded, config: Config, transition: Transition) -> None:
     check_learning(config, transition, problem.training.actions.shape[1])
+    _check_alike(problem)
     for name, episodes in zip(problem._fields, problem, strict=True):
         count, steps = episodes.actions.shape[:2]
         shape = episodes.images.shape[:2]
@@ -270,3 +277,20 @@ def _check(problem: Recorded, config: Config, transition: Transition) -> None:
                 f"config field 'horizon' is {config.horizon}; allowed with episodes of {steps} "
                 f"actions: 1 to {steps}"
             )
+
+
+def _check_alike(problem: Recorded) -> None:
+    """Refuse held-out episodes that are of another kind than those that are learned from."""
+    training, held_out = problem
+    for name in ("images", "actions"):
+        wanted, found = (getattr(one, name).shape[1:] for one in (training, held_out))
+        if found != wanted:
+            raise ValueError(
+                f"problem.held_out.{name} are of shape {found}, each episode's; allowed: {wanted}, "
+                f"as in training"
+            )
+    if (training.costs is None) != (held_out.costs is None):
+        one, other = "training", "held_out"
+        if training.costs is None:
+            one, other = other, one
+        raise ValueError(f"problem.{other}.costs is None; allowed where {one} has costs: costs")

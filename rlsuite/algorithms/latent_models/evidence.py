@@ -134,7 +134,7 @@ def e2c_objective(
         ValueError: If the transition has no matrices, or remembers more than the state.
     """
     local, carry = model.transition.local, model.transition.begin(params.transition)
-    if local is None or jax.tree.leaves(carry):
+    if local is None or not model.transition.of_state_alone:
         raise ValueError("transition has no matrices of a state alone; allowed: e2c, full, dvbf, …")
     of_states, of_next, of_pictures = jax.random.split(key, 3)
     images = to_light(episode.images)

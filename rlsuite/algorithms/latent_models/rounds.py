@@ -31,9 +31,11 @@ class RoundsConfig:
             memory, and a plan's smallest changes are seen.
         first_updates: Updates of the model in the first step.
         updates: Updates in each later step; 0: it is not trained again.
-        exploration: The deviation of random actions, and of what is added to planned ones.
+        exploration: The deviation of random actions, and of what is added to planned ones; a policy
+            of latent states explores by itself, and then only the first episodes have it.
         persistence: The correlation of each random action of the first episodes with the last one.
-        model: The model, its updates, and how plans are found.
+        model: The model, its updates, and, where there are plans, how they are found; what
+            concerns predictions (``horizon``, ``evaluation_samples``) does not count.
     """
 
     length: int = setting(default=50, at_least=1)

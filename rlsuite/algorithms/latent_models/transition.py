@@ -67,6 +67,16 @@ class Transition(NamedTuple):
     linear: bool = False
     conjugate: Conjugate | None = None
 
+    @property
+    def of_state_alone(self) -> bool:
+        """Whether it has matrices, and remembers nothing but the state."""
+
+        def begun(key: PRNGKeyArray) -> Any:
+            return self.begin(settled(self, self.init(key)))
+
+        carry = jax.eval_shape(begun, jax.random.key(0))
+        return self.local is not None and not jax.tree.leaves(carry)
+
 
 def nothing(_: Any) -> tuple[()]:
     """The carry of a transition that remembers nothing but the state."""

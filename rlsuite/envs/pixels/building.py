@@ -30,7 +30,7 @@ def problem(name: str, environment: PixelEnvironment, params: PixelParams) -> Co
     check("side", environment.side, environment.side >= LEAST_SIDE, f"at least {LEAST_SIDE}")
     check("frames", environment.frames, environment.frames >= 1, "at least 1")
     steps, noise = params.max_steps_in_episode, params.noise
-    check("max_steps_in_episode", steps, steps >= 1, "at least 1")
+    check("max_steps_in_episode", steps, steps >= 1 and steps == int(steps), "whole, at least 1")
     check("noise", noise, noise >= 0, "at least 0")
     told = {key: value for key, value in vars(params).items() if value is not None}
     arrays = {key: jnp.asarray(value, float) for key, value in told.items()}
@@ -48,7 +48,8 @@ def scattered(problem: Control, low: Any, high: Any) -> Control:
 
     Returns:
         The world; its first frame shows such a state, and later ones how it goes on without an
-        action, so that pictures say which way things move.
+        action, so that pictures say which way things move. Where it does not allow a state, as
+        within an obstacle, the episode begins as it usually does.
 
     Raises:
         ValueError: If a bound has not as many finite numbers as a true state, or ``low`` is above

@@ -184,10 +184,10 @@ def pixel_planar(
     Raises:
         ValueError: If a value is not allowed.
     """
-    places = np.reshape(np.asarray(obstacles, float), (-1, 2))
-    building.check(
-        "obstacles", obstacles, bool(np.isfinite(places).all()), "pairs of finite numbers"
-    )
+    places = np.asarray(obstacles, float)
+    places = places if places.size else np.zeros((0, 2))
+    pairs = places.ndim == 2 and places.shape[1] == 2 and bool(np.isfinite(places).all())
+    building.check("obstacles", obstacles, pairs, "pairs of finite numbers")
     goals = GOALS if goal is None else (building.point("goal", goal),)
     inside = all(MARGIN <= number <= SIZE - MARGIN for place in goals for number in place)
     building.check("goal", goal, inside, f"from {MARGIN} to {SIZE - MARGIN}")

@@ -7,7 +7,8 @@ shows as much of it as
 
 which is 1 deeper than a pixel inside, 0 farther than a pixel outside, and once differentiable in
 between: a shape that moves by a hundredth of a pixel changes its picture, and the picture's
-gradient says how. A straight border shows exactly the area that lies within it.
+gradient says how. A straight border shows the area that lies within it to within .024
+of a pixel's width, and exactly where it runs along or through the middles of pixels.
 
 Layers lie over each other, the last one on top: image ← image + share (colour − image).
 
