@@ -5,10 +5,10 @@ from typing import TypeVar
 
 from rlsuite.registry import find
 
-Part = TypeVar("Part")
+_Part = TypeVar("_Part")
 
 
-def chosen(parts: Mapping[str, Part], only: Sequence[str]) -> list[Part]:
+def chosen(parts: Mapping[str, _Part], only: Sequence[str]) -> list[_Part]:
     """The parts that are to be run, in the study's order.
 
     Args:

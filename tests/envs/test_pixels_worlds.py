@@ -242,6 +242,9 @@ def test_scattered_episodes_begin_evenly_in_a_box_where_the_world_allows_it():
     # The frames show a state, and the one that follows it without an action.
     follow = jax.vmap(lambda x: anywhere.environment.advance(x, jnp.zeros(1), anywhere.params))
     np.testing.assert_allclose(first[:, 1], follow(first[:, 0]), rtol=1e-5, atol=1e-5)
+    still = pixels.scattered(problem, (-np.pi, -9.0), (np.pi, 9.0), moving=False)
+    same = jax.vmap(lambda key: still.reset(key)[0].inner.states)(keys)
+    np.testing.assert_array_equal(same, jnp.stack([first[:, 0]] * 2, axis=1))
     for place, most in enumerate((np.pi, 9.0)):
         shares = np.sort((np.asarray(first)[:, 0, place] / most + 1) / 2)
         assert np.max(np.abs(shares - np.linspace(0, 1, 2000))) < 1.63 / np.sqrt(2000)  # p = .01

@@ -38,17 +38,19 @@ def problem(name: str, environment: PixelEnvironment, params: PixelParams) -> Co
     return Control(name, environment, params.replace(**arrays))
 
 
-def scattered(problem: Control, low: Any, high: Any) -> Control:
+def scattered(problem: Control, low: Any, high: Any, *, moving: bool = True) -> Control:
     """A world of pictures whose episodes begin anywhere, as those do from which PC3's models learn.
 
     Args:
         problem: The world.
         low: The least of each number of the first true state.
         high: The greatest.
+        moving: Whether of the first observation's frames the first shows such a state and later
+            ones how it goes on without an action, so that pictures say which way things move;
+            else all show the same, as where the world itself begins.
 
     Returns:
-        The world; its first frame shows such a state, and later ones how it goes on without an
-        action, so that pictures say which way things move. Where it does not allow a state, as
+        The world. Where it does not allow a state, as
         within an obstacle, the episode begins as it usually does.
 
     Raises:
@@ -70,7 +72,7 @@ def scattered(problem: Control, low: Any, high: Any) -> Control:
         bounds.append(numbers)
     check("low", low, np.all(bounds[0] <= bounds[1]), f"at most high, {high!r}")
     scatter = tuple(jnp.asarray(bound, float) for bound in bounds)
-    params = problem.params.replace(scatter=scatter)
+    params = problem.params.replace(scatter=scatter, moving=jnp.asarray(moving, float))
     return dataclasses.replace(problem, params=params)
 
 

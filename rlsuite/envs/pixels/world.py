@@ -55,12 +55,14 @@ class PixelParams(environment.EnvParams):
     """The noise's standard deviation, an episode's length, and where episodes begin.
 
     ``scatter`` is (the least, the greatest) of each number of a true state, between which that of
-    the first frame is drawn evenly; None: as the world has it.
+    the first frame is drawn evenly; None: as the world has it. ``moving`` is 1 where the others
+    then show how it goes on, and 0 where they show the same.
     """
 
     noise: Any = 0.0
     max_steps_in_episode: Any = 50
     scatter: Any = None
+    moving: Any = 1.0
 
 
 class PixelEnvironment(VectorEnvironment):
@@ -250,7 +252,7 @@ class PixelEnvironment(VectorEnvironment):
         )
 
     def start(self, key: PRNGKeyArray, params: Any) -> EnvState:
-        """The first state, in all frames; scattered, the first frame's, and how it goes on."""
+        """The first state, in all frames; scattered, the first frame's, and what follows."""
         x, goal = self.first(key, params)
         if params.scatter is None:
             states = jnp.broadcast_to(x, (self.frames, x.size))
@@ -261,7 +263,8 @@ class PixelEnvironment(VectorEnvironment):
         for _ in range(self.frames - 1):
             calm = self.advance(seen[-1], idle, params)
             seen.append(self.allowed(calm, calm, params))
-        return EnvState(time=jnp.int32(0), states=jnp.stack(seen), goal=goal)
+        states = jnp.where(params.moving > 0, jnp.stack(seen), jnp.stack(self.frames * seen[:1]))
+        return EnvState(time=jnp.int32(0), states=states, goal=goal)
 
     def move(
         self, key: PRNGKeyArray, state: EnvState, action: Float[Array, " m"], params: Any
