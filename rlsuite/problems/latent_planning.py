@@ -41,6 +41,7 @@ _LAMPS = PlanningConfig(
         size=2,
         batch_size=10,
         learning_rate=1e-2,
+        adam_epsilon=1.0,  # So that it learns the same on any number of devices.
         temper=1.0,
         evaluation_episodes=4,
         plan_length=8,

@@ -119,6 +119,13 @@ def test_gradients_are_clipped_before_they_move_anything():
         np.testing.assert_allclose(change, [-0.1], rtol=1e-4)
 
 
+def test_a_large_epsilon_keeps_small_slopes_small():
+    """Adam's first step is lr · g / (|g| + ε)."""
+    rule = lm.default_optimizer(lm.Config(learning_rate=0.1, adam_epsilon=1.0))
+    change, _ = rule.update(jnp.asarray([3.0, 1e-4]), rule.init(jnp.zeros(2)))
+    np.testing.assert_allclose(change, [-0.1 * 3 / 4, -1e-5], rtol=1e-3)
+
+
 def off(actions):
     return jnp.sum((actions - jnp.asarray([[0.7], [-0.4]])) ** 2)
 

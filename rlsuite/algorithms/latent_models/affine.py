@@ -11,7 +11,6 @@ References:
     and fast inference. NeurIPS 2016, arXiv:1603.06277.
 """
 
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -55,7 +54,7 @@ def linear(size: int, actions: int, *, deviation: float = 0.5) -> Transition:
     def init(key: PRNGKeyArray) -> LinearParams:
         del key
         stay = jnp.eye(size, size + actions + 1)
-        log_scale = jnp.full(size, math.log(deviation), float)
+        log_scale = jnp.log(jnp.full(size, deviation, float))
         return LinearParams(stay, log_scale, jnp.zeros((size, size)))
 
     def local(params: LinearParams, carry: Any, state: Array, action: Array) -> Any:

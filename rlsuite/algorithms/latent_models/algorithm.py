@@ -258,7 +258,6 @@ def check_learning(config: Config, transition: Transition, steps: int) -> None:
 
 def _check(problem: Recorded, config: Config, transition: Transition) -> None:
     check_learning(config, transition, problem.training.actions.shape[1])
-    _check_alike(problem)
     for name, episodes in zip(problem._fields, problem, strict=True):
         count, steps = episodes.actions.shape[:2]
         shape = episodes.images.shape[:2]
@@ -277,6 +276,7 @@ def _check(problem: Recorded, config: Config, transition: Transition) -> None:
                 f"config field 'horizon' is {config.horizon}; allowed with episodes of {steps} "
                 f"actions: 1 to {steps}"
             )
+    _check_alike(problem)
 
 
 def _check_alike(problem: Recorded) -> None:

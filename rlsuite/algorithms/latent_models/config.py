@@ -40,6 +40,8 @@ class Config:
         pictures: Of each of them, how many observations are decoded, at random; with "iwae", all.
         paths: Of each of them, how many paths "iwae" draws.
         learning_rate: Of all that gradients move (Adam).
+        adam_epsilon: Adam's ε: slopes that are much smaller than this move little. With a large
+            one, those that are but rounding do not become steps of full length.
         natural_rate: Of q(θ), where there is one.
         prior_noise: A priori Ψ of "mniw" and "mniw-steps" is this times I.
         clip: The greatest norm of a gradient.
@@ -73,6 +75,7 @@ class Config:
     pictures: int = setting(default=10, at_least=1)
     paths: int = setting(default=8, at_least=1)
     learning_rate: float = setting(default=1e-3, above=0)
+    adam_epsilon: float = setting(default=1e-8, above=0)
     natural_rate: float = setting(default=0.05, above=0, at_most=1)
     prior_noise: float = setting(default=0.02, above=0)
     clip: float = setting(default=100.0, above=0)

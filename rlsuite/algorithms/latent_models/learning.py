@@ -68,12 +68,13 @@ def default_optimizer(config: Config) -> optax.GradientTransformation:
     """Adam, with gradients clipped.
 
     Args:
-        config: Of which ``clip`` and ``learning_rate`` count.
+        config: Of which ``clip``, ``learning_rate`` and ``adam_epsilon`` count.
 
     Returns:
         The transformation.
     """
-    return optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(config.learning_rate))
+    adam = optax.adam(config.learning_rate, eps=config.adam_epsilon)
+    return optax.chain(optax.clip_by_global_norm(config.clip), adam)
 
 
 def start(key: PRNGKeyArray, learner: Learner, shown: PictureEpisodes) -> State:

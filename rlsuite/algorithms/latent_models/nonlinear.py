@@ -14,7 +14,6 @@ References:
     Hafner et al.: Learning latent dynamics for planning from pixels. ICML 2019, arXiv:1811.04551.
 """
 
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -151,7 +150,7 @@ def dvbf(
             network.init(of_network, jnp.zeros(size + actions)),
             jnp.eye(size) + apart,
             _SMALL * jax.random.normal(of_actions, (bases, size, actions)),
-            jnp.full((bases, size), math.log(deviation), float),
+            jnp.log(jnp.full((bases, size), deviation, float)),
         )
 
     def local(params: MixtureParams, carry: Any, state: Array, action: Array) -> Any:
@@ -201,7 +200,7 @@ def _by_network(network: Network, matrices: Any, size: int, deviation: float) ->
     """Matrices from a network's outputs at the state, and noise that is the same everywhere."""
 
     def init(key: PRNGKeyArray) -> LocalParams:
-        log_deviation = jnp.full(size, math.log(deviation), float)
+        log_deviation = jnp.log(jnp.full(size, deviation, float))
         return LocalParams(network.init(key, jnp.zeros(size)), log_deviation)
 
     def local(params: LocalParams, carry: Any, state: Array, action: Array) -> Any:
