@@ -152,7 +152,10 @@ def test_averages_start_late_and_move_by_their_share():
 
 def scripted(plan, action, goal=None):
     """A planner that always plans the same, and always does the same."""
-    draw = lambda key, known, request, guess: known.put(plan(known))  # noqa: E731
+
+    def draw(key, known, request, guess):
+        return known.put(plan(known))
+
     return acting.Planner(draw, lambda *given: action, SCALE, lambda seen: None, goal)
 
 

@@ -157,6 +157,9 @@ def test_a_first_step_along_the_gradient_is_as_long_as_the_rate():
 def test_actions_stay_within_the_limits_whatever_noise_is_added():
     what = learner()
 
+    def halves(key, cost, begin):
+        return jnp.full((3, 1), 0.5)
+
     @compiled
     def actions(keys, shown):
         params = lm.init_params(KEY, what.model, shown)
@@ -164,8 +167,7 @@ def test_actions_stay_within_the_limits_whatever_noise_is_added():
 
         def one(key):
             given = key, what.model, params, params.transition
-            plan = lambda *_: jnp.full((3, 1), 0.5)  # noqa: E731
-            return lm.respond(*given, plan, thought, jnp.ones(2), 1.0)[0]
+            return lm.respond(*given, halves, thought, jnp.ones(2), 1.0)[0]
 
         return jax.vmap(one)(keys)
 
