@@ -170,15 +170,7 @@ def fine_tuning(
 
     def init(key: PRNGKeyArray) -> Tuned:
         del key
-        episodes = with_room(recorded, config.capacity, config.planner.evaluation_length)
-        walked = jnp.zeros((), jnp.int32)
-        start = jax.tree.map(jnp.copy, problem.start)
-        # Of as many steps as there will be.
-        known = training.statistics(
-            config.planner, episodes, normalizer=start.statistics.normalizer
-        )
-        start = start._replace(statistics=known)
-        return Tuned(start, episodes, walked, jnp.asarray(config.multiplier, float))
+        return _begun(problem, config)
 
     def step(key: PRNGKeyArray, state: Tuned) -> tuple[Tuned, Metrics]:
         of_walk, of_references, of_updates = jax.random.split(key, 3)
@@ -217,6 +209,18 @@ def fine_tuning(
         return of_planner(key, state.planner, observation, carry)
 
     return Algorithm(init, step, act, evaluate, chunk_length=1)
+
+
+def _begun(problem: Pretrained, config: FineTuning) -> Tuned:
+    """The recorded episodes with room, and the planner with statistics of as many steps."""
+    episodes = with_room(
+        problem.offline.episodes, config.capacity, config.planner.evaluation_length
+    )
+    start = jax.tree.map(jnp.copy, problem.start)
+    known = training.statistics(config.planner, episodes, normalizer=start.statistics.normalizer)
+    start = start._replace(statistics=known)
+    none = jnp.zeros((), jnp.int32)
+    return Tuned(start, episodes, none, jnp.asarray(config.multiplier, float))
 
 
 def with_room(episodes: Episodes, capacity: int, length: int) -> Episodes:
