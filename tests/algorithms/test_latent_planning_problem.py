@@ -17,16 +17,15 @@ from rlsuite.problems.latent_planning import (
     anywhere,
     at_any_angle,
     balance,
-    balance_returns,
     car,
     cart_pole,
     driving_anywhere,
     in_any_pose,
-    planned_returns,
     reacher,
     swing_up,
     tilted,
 )
+from rlsuite.problems.true_systems import balance_returns, planned_returns
 
 
 def test_a_pendulum_left_alone_falls_and_lqr_of_the_true_state_holds_it():
@@ -51,7 +50,7 @@ def test_its_config_plans_from_two_pictures():
 
 def test_plans_with_the_true_system_swing_the_pendulum_up():
     """Hanging all the time costs about 4 a step; it takes some twenty to be up."""
-    found = planned_returns(swing_up())
+    found = planned_returns(swing_up(), SWING_UP.model)
     assert found["random"] < -250
     assert -100 < found["planned"] < -30
 
