@@ -18,11 +18,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from rlsuite.algorithms.decision_diffuser import acting, planning, training
+from rlsuite.algorithms.decision_diffuser import acting, checks, planning, training
 from rlsuite.algorithms.decision_diffuser.acting import Planner
 from rlsuite.algorithms.decision_diffuser.config import Config
 from rlsuite.algorithms.decision_diffuser.networks import (
@@ -133,7 +132,7 @@ def make(
             with a symmetry not labels alone are told. In acting, if a request is not of the kind
             that the network is told.
     """
-    _check(problem, config, request, goal, symmetry)
+    checks.fitting(problem, config, request, goal, symmetry)
     net = _network(config, network, symmetry)
     transformation = optimizer(config.learning_rate)
 
@@ -258,7 +257,7 @@ def planner_of(
         act=functools.partial(inverse_dynamics(problem, config).apply, state.average.inverse),
         normalizer=state.statistics.normalizer,
         request=lambda observation: _on_scale(
-            config, state.statistics, _understood(problem, config, asked(observation))
+            config, state.statistics, checks.understood(problem, config, asked(observation))
         ),
         goal=goal,
     )
@@ -311,17 +310,7 @@ def plans(
         ValueError: If the network has only seen segments whose first state, or last one, is known,
             and it is not.
     """
-    always = config.history and not isinstance(config.free, jax.core.Tracer) and not config.free
-    if always and not _holds(known, 0):
-        raise ValueError(
-            f"known is {'None' if known is None else 'without the first state'}; allowed with a "
-            f"history of {config.history} and 'free' 0: at least the first state"
-        )
-    if config.goal and not _holds(known, -1):
-        raise ValueError(
-            f"known is {'None' if known is None else 'without the last state'}; allowed with a "
-            f"goal: at least the last state"
-        )
+    checks.known_enough(config, known)
     draw = _drawing(config, _network(config, network, symmetry), state)
     scale = state.statistics.normalizer
     shape = (config.horizon, state.statistics.bound.shape[0])
@@ -331,30 +320,6 @@ def plans(
     asked = _on_scale(config, state.statistics, request)
     drawn = jax.vmap(lambda key: draw(key, fixed, asked))(jax.random.split(key, count))
     return scale.denormalize(drawn)
-
-
-def _holds(known: diffusion.Known | None, place: int) -> bool:
-    """Whether a state is known, as far as that can be told."""
-    if known is None:
-        return False
-    return isinstance(known.where, jax.core.Tracer) or bool(np.all(known.where[place]))
-
-
-def _understood(problem: Offline, config: Config, request: Request) -> Request:
-    """A request, if it is of the kind that the network was told."""
-    widths = {
-        "return": 1,
-        "label": problem.episodes.labels.shape[1],
-        "state": problem.episodes.observations.shape[1],
-    }
-    wanted = sum(widths[name] for name in config.conditions)
-    conditions, weights = map(jnp.shape, request)
-    if len(conditions) != 2 or conditions[1] != wanted or weights != conditions[:1]:
-        raise ValueError(
-            f"request has conditions of shape {conditions} and weights of shape {weights}; allowed "
-            f"with the conditions {config.conditions}: (any number, {wanted}), and as many weights"
-        )
-    return request
 
 
 def _on_scale(config: Config, computed: Statistics, request: Request) -> Request:
@@ -380,36 +345,3 @@ def _best(config: Config, observation: Any) -> Request:
         jnp.reshape(jnp.asarray(config.planning.target_return, float), (1, 1)),
         jnp.reshape(jnp.asarray(config.planning.guidance, float), (1,)),
     )
-
-
-def _check(
-    problem: Offline, config: Config, request: Any, goal: Any, symmetry: Symmetry | None
-) -> None:
-    needed = config.duration - config.overhang * config.stride
-    if problem.longest < needed:
-        raise ValueError(
-            f"config field 'horizon' is {config.horizon}, {needed} steps without the overhang; "
-            f"allowed: at most {problem.longest}, those of the longest episode"
-        )
-    if request is None and config.conditions not in ((), ("return",)):
-        raise ValueError(
-            f"request is None; allowed with the conditions {config.conditions}: a function from an "
-            "observation to a Request"
-        )
-    weight = config.planning.value_guidance
-    if not config.model.value and not isinstance(weight, jax.core.Tracer) and np.any(weight):
-        raise ValueError(f"config field 'value_guidance' is {weight}; allowed without 'value': 0")
-    if config.goal != (goal is not None):
-        raise ValueError(
-            f"goal is {goal}, and the config field 'goal' is {config.goal}; allowed: a function "
-            "where that is True, None where it is False"
-        )
-    if "label" in config.conditions and not problem.episodes.labels.shape[1]:
-        raise ValueError(
-            f"config field 'conditions' is {config.conditions}; allowed with episodes that have no "
-            f"labels: none of 'label'"
-        )
-    if symmetry is not None and config.conditions != ("label",):
-        raise ValueError(
-            f"config field 'conditions' is {config.conditions}; allowed with a symmetry: ('label',)"
-        )
