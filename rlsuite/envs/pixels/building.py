@@ -50,8 +50,8 @@ def scattered(problem: Control, low: Any, high: Any, *, moving: bool = True) -> 
             else all show the same, as where the world itself begins.
 
     Returns:
-        The world. Where it does not allow a state, as
-        within an obstacle, the episode begins as it usually does.
+        The world. Where it does not allow a state, as within an obstacle, the episode begins as it
+        usually does.
 
     Raises:
         ValueError: If a bound has not as many finite numbers as a true state, or ``low`` is above
